@@ -1,0 +1,1 @@
+"""The ports of the executor over real gRPC and real Redis."""

@@ -1,0 +1,203 @@
+"""commit.lua seen from Python: what goes in, what comes out.
+
+Each entry is turned into RESP bytes once, when it is committed; a batch, and
+the same batch again after a lost connection, is then only joined.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from importlib.resources import files
+from typing import Final, TypeAlias
+
+from execution.adapters import keys
+from execution.adapters.entries import check_entry
+from execution.adapters.records import (
+    order_fields,
+    position_from_texts,
+    position_state,
+    reject_json,
+    report_from_json,
+    report_to_json,
+    trade_json,
+    trade_timestamp,
+)
+from execution.adapters.resting import stop_from_text, stop_to_text
+from execution.adapters.wire import Reply, bulk, command
+from execution.model import OrderStatus, Position
+from execution.ports import Entry, Record
+
+SOURCE: Final = files("execution.adapters").joinpath("commit.lua").read_text("utf-8")
+SHA: Final = hashlib.sha1(SOURCE.encode(), usedforsecurity=False).hexdigest()
+
+_SHARED_KEYS: Final = (
+    keys.TRADE_STREAM,
+    keys.REJECT_STREAM,
+    keys.ORDER_STREAM,
+    keys.FENCE,
+    keys.STOP_STREAM,
+    keys.STOPS_RESTING,
+)
+_ORDER_KEYS: Final = 2
+_ORDER_ARGUMENTS: Final = 27
+_HEAD: Final = bulk("EVALSHA", SHA)
+_KEYS_HEAD: Final = bulk(*_SHARED_KEYS)
+_NO_BASIS: Final = ("", "", "", "")
+_NO_POSITION: Final = ("", "", "", "", "")
+
+_COMMITTED: Final = 1
+_STORED: Final = 2
+_CONFLICT: Final = 3
+_REFUSED: Final = 4
+
+
+class Fence(Enum):
+    """When the script writes the fence key."""
+
+    NEVER = ""
+    WHERE_STORED = "stored"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One entry as the script takes it."""
+
+    payload: bytes
+    report: bytes
+    keys: bytes
+    arguments: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WasCommitted:
+    """The order was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class WasStored:
+    """The order id has this record, or this is what the order has become."""
+
+    payload: bytes
+    report: bytes
+    resting: bytes
+    """Empty if the order does not rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class WasMoved:
+    """The position is this one."""
+
+    state: tuple[str, str, str, str]
+    entry_price: str
+
+
+@dataclass(frozen=True, slots=True)
+class WasRefused:
+    """An error reply that concerns this order alone."""
+
+    message: str
+
+
+Answer: TypeAlias = WasCommitted | WasStored | WasMoved | WasRefused
+_WAS_COMMITTED: Final = WasCommitted()
+
+
+def pack_entry(entry: Entry) -> Packed:
+    """The entry's keys and arguments.
+
+    Raises `ValueError` for an entry that contradicts itself, or a report that
+    could not be published truthfully.
+    """
+    check_entry(entry)
+    report = entry.report
+    rejected = report.status is OrderStatus.REJECTED
+    filled = report.filled_quantity != "0"
+    report_text = report_to_json(report)
+    arguments = (
+        entry.payload,
+        report_text,
+        *order_fields(report),
+        trade_json(report) if filled else "",
+        trade_timestamp(report) if filled else "",
+        reject_json(report) if rejected else "",
+        *(_NO_BASIS if entry.basis is None else position_state(entry.basis)),
+        *(_NO_POSITION if entry.position is None else _position_fields(entry.position)),
+        _stop_argument(entry),
+    )
+    return Packed(
+        payload=entry.payload.encode(),
+        report=report_text.encode(),
+        keys=bulk(
+            keys.order_key(report.order_id), keys.position_key(report.user_id, report.symbol)
+        ),
+        arguments=bulk(*arguments),
+    )
+
+
+def pack_batch(entries: Sequence[Packed], fence: Fence) -> bytes:
+    """One request for all entries; with none it only checks, and fences."""
+    key_count = len(_SHARED_KEYS) + _ORDER_KEYS * len(entries)
+    return command(
+        # EVALSHA, the digest, the number of keys, the keys, the fence, the rest.
+        3 + key_count + 1 + _ORDER_ARGUMENTS * len(entries),
+        _HEAD,
+        bulk(str(key_count)),
+        _KEYS_HEAD,
+        *(entry.keys for entry in entries),
+        bulk(fence.value),
+        *(entry.arguments for entry in entries),
+    )
+
+
+def read_answers(reply: Reply, count: int) -> list[Answer]:
+    """One answer for each entry. Raises `ValueError` or `TypeError` for anything else."""
+    if not isinstance(reply, list) or len(reply) != count:
+        raise ValueError(f"commit.lua answered {str(reply)[:200]!r} to {count} orders")
+    return [_answer(item) for item in reply]
+
+
+def read_record(payload: bytes, report: bytes, resting: bytes | None) -> Record:
+    """The record of the stored texts. Raises `ValueError`."""
+    read = report_from_json(report)
+    stop = stop_from_text(read.order_id, resting.decode()) if resting else None
+    return Record(payload.decode(), read, stop)
+
+
+def read_position(user_id: str, symbol: str, moved: WasMoved) -> Position:
+    """The position of the stored texts. Raises `ValueError`."""
+    return position_from_texts(user_id, symbol, moved.state, moved.entry_price)
+
+
+def _stop_argument(entry: Entry) -> str:
+    if entry.follows is None and entry.resting is None:
+        return ""
+    follows = "" if entry.follows is None else str(entry.follows)
+    resting = "" if entry.resting is None else stop_to_text(entry.resting)
+    return f"{entry.report.order_id} {follows} {resting}"
+
+
+def _position_fields(position: Position) -> tuple[str, ...]:
+    version, quantity, entry_cost, realized_pnl = position_state(position)
+    return version, quantity, position.entry_price, entry_cost, realized_pnl
+
+
+def _answer(item: Reply) -> Answer:
+    match item:
+        case int() if item == _COMMITTED:
+            return _WAS_COMMITTED
+        case [int(kind), bytes(payload), bytes(report), bytes(resting)] if kind == _STORED:
+            return WasStored(payload, report, resting)
+        case [int(kind), *texts] if kind == _CONFLICT and len(texts) == len(_NO_POSITION):
+            version, quantity, cost, pnl, price = map(_text, texts)
+            return WasMoved((version, quantity, cost, pnl), price)
+        case [int(kind), bytes(message)] if kind == _REFUSED:
+            return WasRefused(message.decode(errors="replace"))
+    raise ValueError(f"commit.lua answered {str(item)[:200]!r} for an order")
+
+
+def _text(item: Reply) -> str:
+    if not isinstance(item, bytes):
+        raise TypeError(f"{item!r} is not text")
+    return item.decode()

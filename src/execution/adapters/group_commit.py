@@ -1,0 +1,361 @@
+"""Group commit: what is committed in one tick travels in one call.
+
+Holds the entries from the moment somebody waits for them until they have their
+answer. A call whose reply is lost is sent again as it was, on the next
+connection: the script makes that safe, because a commit that had landed finds
+its own record. Every entry has its answer or its error in bounded time.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from hiredis import ReplyError
+
+from execution.adapters.alarm import Alarm
+from execution.adapters.commit_script import (
+    Answer,
+    Fence,
+    Packed,
+    WasCommitted,
+    WasMoved,
+    WasRefused,
+    WasStored,
+    pack_batch,
+    pack_entry,
+    read_answers,
+    read_position,
+    read_record,
+)
+from execution.adapters.durability import Confirmation
+from execution.adapters.positions import UNCHAINED, PositionKnowledge
+from execution.adapters.redis_replies import RECONNECT, code_of, is_retryable, redis_error
+from execution.adapters.wire import Connection, ConnectionLost, Reply
+from execution.errors import LedgerRefused, LedgerUnavailable, Unavailable
+from execution.ports import CommitResult, Committed, Conflict, Entry, Stored
+
+_EXPIRIES_PER_TIMEOUT: Final = 16
+_COMMITTED: Final = Committed()
+_CONFLICT: Final = Conflict()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitLimits:
+    """Bounds of group commit; none is reached in ordinary times."""
+
+    commit_timeout_ms: int = 2_000
+    """From `commit` to its answer or error, however often it was sent."""
+    orders_per_call_max: int = 128
+    calls_in_flight_max: int = 8
+    """Beyond it entries wait, and the next call is fuller."""
+    queue_max: int = 20_000
+    retry_pause_ms: int = 25
+    """Between attempts while Redis says that it cannot right now."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """An entry somebody waits for."""
+
+    entry: Entry
+    packed: Packed
+    epoch: int
+    deadline: float
+    """On the event loop's clock."""
+    answer: asyncio.Future[CommitResult]
+    sends: int = 0
+    failure: Unavailable | None = None
+    """What stood in the way most recently."""
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A batch on its way."""
+
+    batch: list[_Pending]
+    connection: Connection
+    confirmation: Confirmation | None
+    reply: Reply | ConnectionLost = field(default=None)
+
+
+class GroupCommit:
+    """Collects, sends, and answers. `connection` gives the present one or None."""
+
+    def __init__(
+        self,
+        limits: CommitLimits,
+        knowledge: PositionKnowledge,
+        connection: Callable[[], Connection | None],
+        where: str,
+    ) -> None:
+        self._limits = limits
+        self._knowledge = knowledge
+        self._connection = connection
+        self._where = where
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[_Pending] = deque()
+        self._returned: list[_Pending] = []
+        self._calls: dict[_Call, None] = {}
+        self._wake_handle: asyncio.Handle | None = None
+        self._expiry_handle: asyncio.TimerHandle | None = None
+        self._paused_until = 0.0
+        self._alarm = Alarm()
+        self.unreachable: Unavailable | None = None
+        """Why there is no connection at the moment, as far as is known."""
+        self.confirmation: Confirmation | None = None
+        """What follows each batch; set for each new connection."""
+
+    def submit(self, entry: Entry) -> asyncio.Future[CommitResult]:
+        """Queues the entry and believes in its outcome, both at once.
+
+        Raises `LedgerUnavailable` if too many wait already, and `ValueError`
+        for an entry that contradicts itself.
+        """
+        if len(self._queue) >= self._limits.queue_max:
+            raise LedgerUnavailable(
+                f"{self._where}: {len(self._queue)} commits wait already; nothing was sent"
+            )
+        packed = pack_entry(entry)
+        basis = entry.basis
+        pending = _Pending(
+            entry=entry,
+            packed=packed,
+            epoch=UNCHAINED if basis is None else self._knowledge.chain(basis, entry.position),
+            deadline=self._loop.time() + self._limits.commit_timeout_ms / 1_000,
+            answer=self._loop.create_future(),
+        )
+        self._queue.append(pending)
+        self.wake()
+        return pending.answer
+
+    def wake(self) -> None:
+        """Sends what waits, at the end of this tick."""
+        if self._wake_handle is None:
+            self._wake_handle = self._loop.call_soon(self._send_all)
+
+    def fail_waiting(self, error: Unavailable) -> None:
+        """Fails everything that is not on its way at this moment."""
+        self._requeue_returned()
+        while self._queue:
+            self._fail(self._queue.popleft(), error)
+
+    def close(self) -> None:
+        """Fails whatever still waits. The connection is closed by its owner."""
+        error = LedgerUnavailable(f"{self._where}: this replica is closing")
+        self.fail_waiting(error)
+        for call in self._calls:
+            for pending in call.batch:
+                self._fail(pending, error)
+        for handle in (self._wake_handle, self._expiry_handle):
+            if handle is not None:
+                handle.cancel()
+
+    # Sending.
+
+    def _send_all(self) -> None:
+        self._wake_handle = None
+        self._requeue_returned()
+        self._arm_expiry()
+        connection = self._connection()
+        if connection is None:
+            return
+        pause = self._paused_until - self._loop.time()
+        if pause > 0:
+            self._wake_handle = self._loop.call_later(pause, self._send_all)
+            return
+        while self._queue and len(self._calls) < self._limits.calls_in_flight_max:
+            if batch := self._next_batch():
+                self._send(connection, batch)
+            if not connection.usable:
+                return
+        connection.flush()
+
+    def _next_batch(self) -> list[_Pending]:
+        batch: list[_Pending] = []
+        now = self._loop.time()
+        while self._queue and len(batch) < self._limits.orders_per_call_max:
+            pending = self._queue.popleft()
+            if pending.answer.done() or pending.deadline <= now:
+                self._expire(pending)
+            else:
+                batch.append(pending)
+        return batch
+
+    def _send(self, connection: Connection, batch: list[_Pending]) -> None:
+        confirmation = self.confirmation
+        call = _Call(batch, connection, confirmation)
+        self._calls[call] = None
+        for pending in batch:
+            pending.sends += 1
+        fence = Fence.NEVER if confirmation is None else Fence.WHERE_STORED
+        packed = pack_batch([pending.packed for pending in batch], fence)
+        try:
+            if confirmation is None:
+                connection.request(packed, partial(self._replied, call))
+            else:
+                connection.request(
+                    packed + confirmation.packed,
+                    partial(setattr, call, "reply"),
+                    partial(self._confirmed, call),
+                )
+        except ConnectionLost as error:
+            self._replied(call, error)
+
+    # Answers; called by the connection, before anybody who waits is woken.
+
+    def _replied(self, call: _Call, reply: Reply | ConnectionLost) -> None:
+        call.reply = reply
+        self._finish(call, None)
+
+    def _confirmed(self, call: _Call, reply: Reply | ConnectionLost) -> None:
+        if call.confirmation is None or isinstance(reply, ConnectionLost):
+            self._replied(call, reply)
+            return
+        self._finish(call, call.confirmation.shortfall(reply))
+
+    def _finish(self, call: _Call, shortfall: str | None) -> None:
+        del self._calls[call]
+        reply = call.reply
+        if isinstance(reply, ConnectionLost):
+            self._give_back(call.batch, LedgerUnavailable(f"{self._where}: {reply}"))
+        elif isinstance(reply, ReplyError):
+            self._not_now_or_never(call.batch, str(reply), call.connection)
+        else:
+            self._read(call, reply, shortfall)
+        self.wake()
+
+    def _read(self, call: _Call, reply: Reply, shortfall: str | None) -> None:
+        try:
+            answers = read_answers(reply, len(call.batch))
+        except (ValueError, TypeError) as error:
+            self._refuse(call.batch, LedgerRefused(f"{self._where}: {error}"))
+            return
+        for pending, answer in zip(call.batch, answers, strict=True):
+            written = isinstance(answer, WasCommitted | WasStored)
+            if isinstance(answer, WasRefused):
+                self._not_now_or_never([pending], answer.message, call.connection)
+            elif written and shortfall is not None:
+                self._not_now_or_never([pending], shortfall, call.connection)
+            else:
+                self._settle(pending, answer)
+
+    def _settle(self, pending: _Pending, answer: Answer) -> None:
+        try:
+            result = self._result(pending, answer)
+        except ValueError as error:
+            report = pending.entry.report
+            message = f"CORRUPT the record order {report.order_id} met cannot be read: {error}"
+            self._refuse([pending], redis_error(message, self._where))
+            return
+        except LedgerUnavailable as error:
+            self._fail(pending, error)
+            return
+        if not pending.answer.done():
+            pending.answer.set_result(result)
+
+    def _result(self, pending: _Pending, answer: Answer) -> CommitResult:
+        match answer:
+            case WasStored():
+                return self._stored(pending, answer)
+            case WasMoved():
+                report_ = pending.entry.report
+                position = read_position(report_.user_id, report_.symbol, answer)
+                self._knowledge.correct(position, pending.epoch)
+                return _CONFLICT
+        return _COMMITTED
+
+    def _stored(self, pending: _Pending, answer: WasStored) -> CommitResult:
+        if pending.sends > 1 and _is_own(pending, answer):
+            # An earlier send had landed and its reply was lost.
+            return _COMMITTED
+        self._disbelieve(pending)
+        record = read_record(answer.payload, answer.report, answer.resting)
+        mine = pending.entry
+        if pending.sends > 1 and mine.follows and record.report.version > mine.report.version:
+            raise LedgerUnavailable(
+                f"{self._where}: order {mine.report.order_id} is at version"
+                f" {record.report.version}; whether version {mine.report.version} was this"
+                " commit is unknown, because a reply was lost"
+            )
+        return Stored(record)
+
+    # Failures.
+
+    def _not_now_or_never(
+        self, batch: list[_Pending], message: str, connection: Connection
+    ) -> None:
+        error = redis_error(message, self._where)
+        if not is_retryable(message):
+            self._refuse(batch, error)
+            return
+        self._give_back(batch, error)
+        self._paused_until = self._loop.time() + self._limits.retry_pause_ms / 1_000
+        if code_of(message) in RECONNECT:
+            connection.abort(message)
+
+    def _give_back(self, batch: Iterable[_Pending], failure: Unavailable) -> None:
+        for pending in batch:
+            if pending.answer.done():
+                # Nobody waits any more; whether it landed is unknown.
+                self._disbelieve(pending)
+            else:
+                pending.failure = failure
+                self._returned.append(pending)
+
+    def _requeue_returned(self) -> None:
+        """What comes back goes before what is new: others may be chained on it."""
+        self._queue.extendleft(reversed(self._returned))
+        self._returned.clear()
+
+    def _refuse(self, batch: Iterable[_Pending], error: Unavailable) -> None:
+        self._alarm.sound(error, self._loop.time())
+        for pending in batch:
+            self._fail(pending, error)
+
+    def _expire(self, pending: _Pending) -> None:
+        outcome = "its outcome is unknown" if pending.sends else "nothing was sent"
+        waited = f"no commit within {self._limits.commit_timeout_ms} ms, {outcome}"
+        silence = LedgerUnavailable(f"{self._where}: no answer")
+        failure = pending.failure or self.unreachable or silence
+        if isinstance(failure, LedgerRefused):
+            self._alarm.sound(failure, self._loop.time())
+        self._fail(pending, type(failure)(f"{failure.message}; {waited}", failure.metadata))
+
+    def _fail(self, pending: _Pending, error: Unavailable) -> None:
+        self._disbelieve(pending)
+        if not pending.answer.done():
+            # One of its own for each: a raised error gathers its own traceback.
+            pending.answer.set_exception(type(error)(error.message, error.metadata))
+
+    def _disbelieve(self, pending: _Pending) -> None:
+        """Its outcome is not, or may not be, what was believed; its basis is the best guess."""
+        if pending.entry.basis is not None:
+            self._knowledge.correct(pending.entry.basis, pending.epoch)
+
+    def _arm_expiry(self) -> None:
+        if self._expiry_handle is None and (self._queue or self._calls):
+            interval = self._limits.commit_timeout_ms / 1_000 / _EXPIRIES_PER_TIMEOUT
+            self._expiry_handle = self._loop.call_later(interval, self._expire_due)
+
+    def _expire_due(self) -> None:
+        self._expiry_handle = None
+        self._requeue_returned()
+        now = self._loop.time()
+        while self._queue and self._queue[0].deadline <= now:
+            self._expire(self._queue.popleft())
+        for call in self._calls:
+            for pending in call.batch:
+                if pending.deadline <= now and not pending.answer.done():
+                    self._expire(pending)
+        self._arm_expiry()
+
+
+def _is_own(pending: _Pending, answer: WasStored) -> bool:
+    """Whether what is stored is what this entry would have written."""
+    if answer.report != pending.packed.report:
+        return False
+    # What follows leaves the payload as the order began with it.
+    return pending.entry.follows is not None or answer.payload == pending.packed.payload

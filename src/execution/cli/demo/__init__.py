@@ -1,0 +1,1 @@
+"""The demo: the whole service with a market and traders, to watch."""

@@ -1,0 +1,1 @@
+"""`execution-service order`: orders from the shell."""

@@ -1,0 +1,1 @@
+"""What `serve` brings along when it is given nothing: Redis and a market."""

@@ -1,0 +1,1 @@
+"""A symbol-service of our own: books that are simulated, recorded or moved by hand."""

@@ -1,0 +1,1 @@
+"""The gRPC service: messages to model and back, transports, wiring."""

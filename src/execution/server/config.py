@@ -1,0 +1,120 @@
+"""What `serve` can be told; checked whole before anything starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from execution.adapters.durability import Durability, DurabilityMode, parse_durability
+from execution.decimals import canonical
+from execution.errors import StartupError
+from execution.pricing import LiquidityMode
+from execution.server.transports.grpc_aio import Tls
+from execution.settlement import FeeRate
+
+TRANSPORTS: Final = ("auto", "http2", "grpcio")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """The flags of `serve`, by their names; CONTRACT.md section 4."""
+
+    listen: str = "127.0.0.1:50051"
+    redis_url: str | None = None
+    symbol_service: str | None = None
+    metrics_listen: str = "127.0.0.1:9464"
+    data_dir: Path = Path("execution-data")
+    workers: int = 1
+    transport: str = "auto"
+    durability: str | None = None
+    max_snapshot_age_ms: int = 500
+    liquidity: LiquidityMode = LiquidityMode.CONSUME
+    taker_fee_bps: str = "0"
+    trigger_retry_ms: int = 5_000
+    drain_seconds: float = 10.0
+    max_in_flight: int = 20_000
+    depth: int = 0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    auth_tokens: Path | None = None
+
+    def check(self) -> None:
+        """Raises `StartupError` for a setting that cannot work, by its flag."""
+        if self.workers != 1:
+            raise StartupError(
+                "--workers: this version runs one worker a process; run more replicas"
+                " on one Redis instead, they share everything but the account of liquidity"
+            )
+        if self.transport == "http2":
+            raise StartupError("--transport http2: not in this version; use grpcio")
+        if not 1 <= self.max_snapshot_age_ms <= 60_000:
+            raise StartupError("--max-snapshot-age-ms: must be from 1 to 60000")
+        if not 0 <= self.drain_seconds <= 3_600:
+            raise StartupError("--drain-seconds: must be from 0 to 3600")
+        if not 0 <= self.trigger_retry_ms <= 86_400_000:
+            raise StartupError("--trigger-retry-ms: must be from 0 to 86400000")
+        if self.max_in_flight < 0 or self.depth < 0:
+            raise StartupError("--max-in-flight and --depth: must not be negative")
+        if self.symbol_service is not None:
+            host_port(self.symbol_service, "--symbol-service")
+        host_port(self.listen, "--listen")
+        host_port(self.metrics_listen, "--metrics-listen")
+        self.fee_rate()
+        if self.redis_url is None and self.durability_of_commits().replicas:
+            raise StartupError("--durability replicated:N: the embedded Redis has no replicas")
+
+    def fee_rate(self) -> FeeRate:
+        """`--taker-fee-bps` as an exact rate."""
+        try:
+            return FeeRate.from_bps(canonical(self.taker_fee_bps))
+        except ValueError as error:
+            raise StartupError(f"--taker-fee-bps: {self.taker_fee_bps!r} {error}") from error
+
+    def durability_of_commits(self) -> Durability:
+        """`--durability`; fsync for the embedded Redis, memory for another, unless given."""
+        default = "fsync" if self.redis_url is None else "memory"
+        try:
+            return parse_durability(self.durability or default)
+        except ValueError as error:
+            raise StartupError(f"--durability: {error}") from error
+
+    def appendfsync(self) -> Literal["always", "everysec"]:
+        """When the embedded Redis forces its log to the disk."""
+        mode = self.durability_of_commits().mode
+        return "always" if mode is DurabilityMode.FSYNC else "everysec"
+
+    def tls(self) -> Tls | None:
+        """The certificates to serve with, None for plain text."""
+        if self.tls_cert is None and self.tls_key is None:
+            if self.tls_client_ca is not None:
+                raise StartupError("--tls-client-ca: needs --tls-cert and --tls-key")
+            return None
+        if self.tls_cert is None or self.tls_key is None:
+            raise StartupError("--tls-cert and --tls-key: give both or none")
+        client_ca = None
+        if self.tls_client_ca is not None:
+            client_ca = _read(self.tls_client_ca, "--tls-client-ca")
+        return Tls(_read(self.tls_cert, "--tls-cert"), _read(self.tls_key, "--tls-key"), client_ca)
+
+    def exposed(self) -> bool:
+        """Whether other machines reach the service without TLS."""
+        host, _ = host_port(self.listen, "--listen")
+        return self.tls_cert is None and host not in _LOOPBACK and host != "unix"
+
+
+def host_port(address: str, flag: str) -> tuple[str, int]:
+    """HOST:PORT apart; ("unix", 0) for unix:PATH. Raises `StartupError`."""
+    if address.startswith("unix:"):
+        return "unix", 0
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise StartupError(f"{flag} {address!r}: must be HOST:PORT, such as 127.0.0.1:50051")
+    return host, int(port)
+
+
+def _read(file: Path, flag: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise StartupError(f"{flag} {file}: {error.strerror}") from error

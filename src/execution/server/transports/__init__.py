@@ -1,0 +1,1 @@
+"""Ways for a call to arrive; the servicers know none of them."""
