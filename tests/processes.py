@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_started: "list[Running]" = []
+"""Every command of the running test, so that one that fails leaves none behind."""
+
 START_SECONDS = 30.0
 END_SECONDS = 30.0
 
@@ -67,6 +70,7 @@ async def start(
             stderr=stderr,
         )
     running = Running(process, {}, log)
+    _started.append(running)
     if wait:
         await wait_ready(running)
     return running
@@ -101,6 +105,12 @@ async def stop(running: Running) -> int:
         return await running.ended()
     finally:
         await kill(running)
+
+
+async def kill_all() -> None:
+    """SIGKILL to everything that the running test started and did not end."""
+    while _started:
+        await kill(_started.pop())
 
 
 def close_pipes(running: Running) -> None:

@@ -226,8 +226,17 @@ class _Replies:
         self._context = context
 
     async def begin(self, token: str) -> None:
-        """Tells the caller that the stream stands, and where it begins."""
-        await self._context.send_initial_metadata(((BEGINS_KEY, token),))
+        """Tells the caller that the stream stands, and where it begins.
+
+        Never left half way: grpcio forgets metadata whose sending was broken
+        off, sends it again with the status, and the call ends without details.
+        """
+        sending = asyncio.ensure_future(self._context.send_initial_metadata(((BEGINS_KEY, token),)))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await sending
+            raise
 
     async def send(self, message: Message) -> None:
         """Waits until there is room for the message. Raises `SlowReader`."""
