@@ -17,7 +17,8 @@ BIN := $(VENV)/bin
 BENCH := $(VENV)-bench
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # Python files are read from the tree; only these call for another build.
-BUILT_FROM := pyproject.toml setup.py $(wildcard $(addprefix src/execution/_match*,.pyx .pxd .pxi .h))
+COMPILED := $(addprefix src/execution/_match*,.pyx .pxd .pxi .h) $(addprefix src/execution/_order*,.pyx .pxd .pxi .h)
+BUILT_FROM := pyproject.toml setup.py $(wildcard $(COMPILED))
 
 ARGS ?=
 # Tests wait more than they compute.
@@ -63,7 +64,7 @@ lint-types: $(VENV)/.installed-dev
 	@MYPYPATH=src:tests:benchmarks $(BIN)/mypy benchmarks
 
 lint-stub: $(VENV)/.installed-dev
-	@MYPYPATH=src $(BIN)/stubtest execution._match
+	@MYPYPATH=src $(BIN)/stubtest execution._match execution._order
 
 lint-imports: $(VENV)/.installed-dev
 	@$(BIN)/lint-imports --no-logo
@@ -82,7 +83,7 @@ check-dist: dist ## what dist/ holds, and that it works in an empty environment
 	@$(BIN)/python tools/check_dist.py dist
 
 clean: ## removes what was built
-	@rm -rf build dist src/*.egg-info src/execution/_match.c src/execution/_match*.so
+	@rm -rf build dist src/*.egg-info src/execution/_match.c src/execution/_match*.so src/execution/_order.c src/execution/_order*.so
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
 	@rm -f .venv*/.installed-*
 

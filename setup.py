@@ -1,4 +1,4 @@
-"""Builds the one compiled module; everything else is declared in pyproject.toml.
+"""Builds the compiled modules; everything else is declared in pyproject.toml.
 
 Switches, from the environment:
   EXECUTION_DEBUG=1        assertions and debug symbols
@@ -41,22 +41,25 @@ if switched_on("EXECUTION_NO_INT128"):
     macros.append(("EXECUTION_NO_INT128", "1"))
 
 package = Path("src/execution")
-parts = sorted(
-    str(path) for suffix in ("h", "pxi", "pxd") for path in package.glob(f"_match*.{suffix}")
-)
+
+
+def extension(name: str) -> Extension:
+    """The module `name`, built anew when any part of it changes."""
+    # The orders use numbers and text of the kernel's headers.
+    parts = {*package.glob(f"{name}*"), *package.glob("_match_*.h")}
+    return Extension(
+        f"execution.{name}",
+        [f"src/execution/{name}.pyx"],
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+        define_macros=macros,
+        depends=sorted(str(path) for path in parts if path.suffix in {".h", ".pxi", ".pxd"}),
+    )
+
 
 setup(
     ext_modules=cythonize(
-        [
-            Extension(
-                "execution._match",
-                ["src/execution/_match.pyx"],
-                extra_compile_args=compile_args,
-                extra_link_args=link_args,
-                define_macros=macros,
-                depends=parts,
-            )
-        ],
+        [extension("_match"), extension("_order")],
         compiler_directives={"linetrace": switched_on("EXECUTION_LINETRACE")},
     )
 )

@@ -1,8 +1,8 @@
-"""Runs the tests of the kernel under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""Runs the tests of the compiled modules under AddressSanitizer and UndefinedBehaviorSanitizer.
 
     python tools/sanitize_kernel.py [pytest arguments]
 
-The kernel is built anew in a temporary copy. Memory comes from malloc, so that the sanitizer
+Both modules are built anew in a temporary copy. Memory comes from malloc, so that the sanitizer
 sees every array and book; leaks are not its business (Python itself never frees everything,
 and the sanitizer keeps what was freed): FLAT watches those in a build without it. Any finding
 ends the run with exit code 1.
@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SANITIZERS = "address,undefined"
 TESTS = ("tests/unit", "tests/property")
+NAMES = ("test_match*", "test_order_*")
 FLAT = "test_memory_and_reference_counts_are_flat_over_ten_million_calls"
 # A sanitizer writes to the file descriptor and ends the process: pytest must not hold that back.
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--capture=sys", "-k", f"not {FLAT}")
@@ -33,7 +34,9 @@ def main() -> int:
         shutil.copytree(
             ROOT / "src",
             copy / "src",
-            ignore=shutil.ignore_patterns("*.so", "_match.c", "__pycache__", "*.egg-info"),
+            ignore=shutil.ignore_patterns(
+                "*.so", "_match.c", "_order.c", "__pycache__", "*.egg-info"
+            ),
         )
         subprocess.run(
             [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
@@ -41,7 +44,12 @@ def main() -> int:
             env={**os.environ, "EXECUTION_SANITIZE": SANITIZERS},
             check=True,
         )
-        tests = [str(path) for part in TESTS for path in sorted((ROOT / part).glob("test_match*"))]
+        tests = [
+            str(path)
+            for part in TESTS
+            for name in NAMES
+            for path in sorted((ROOT / part).glob(name))
+        ]
         return subprocess.run(
             [sys.executable, *PYTEST, *tests, *sys.argv[1:]],
             cwd=ROOT,

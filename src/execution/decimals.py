@@ -8,9 +8,26 @@ Python integers, which do not overflow.
 """
 
 import math
-import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
+
+from execution import _order
+from execution._order import ratio_text, to_text
+
+__all__ = [
+    "AVERAGE_PRICE_EXTRA_DECIMALS",
+    "DEFAULT_DECIMALS",
+    "INT64_MAX",
+    "MAX_DECIMALS",
+    "MONEY_DECIMALS",
+    "QUANTITY_DECIMALS",
+    "canonical",
+    "divide_half_even",
+    "from_double",
+    "from_text",
+    "ratio_text",
+    "to_text",
+]
 
 DEFAULT_DECIMALS: Final = 8
 """Scale of prices and quantities where the source names none."""
@@ -30,7 +47,6 @@ AVERAGE_PRICE_EXTRA_DECIMALS: Final = 8
 INT64_MAX: Final = 2**63 - 1
 
 _TEXT_LENGTH_MAX: Final = 64
-_PLAIN_DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _DOUBLE_CONTEXT: Final = Context(prec=800, rounding=ROUND_HALF_EVEN)
 
 
@@ -56,14 +72,12 @@ def canonical(text: str) -> str:
     >>> canonical("0010.500"), canonical("0.0")
     ('10.5', '0')
     """
+    spelled = _order.canonical(text)
+    if spelled is not None:
+        return spelled
     if len(text) > _TEXT_LENGTH_MAX:
         raise ValueError(f"has {len(text)} characters; at most {_TEXT_LENGTH_MAX} are read")
-    if not _PLAIN_DECIMAL.fullmatch(text):
-        raise ValueError("is not plain decimal text such as 0.125 (no sign, exponent or blanks)")
-    whole, _, fraction = text.partition(".")
-    whole = whole.lstrip("0") or "0"
-    fraction = fraction.rstrip("0")
-    return f"{whole}.{fraction}" if fraction else whole
+    raise ValueError("is not plain decimal text such as 0.125 (no sign, exponent or blanks)")
 
 
 def from_text(text: str, decimals: int) -> int:
@@ -77,25 +91,6 @@ def from_text(text: str, decimals: int) -> int:
     if len(fraction) > decimals:
         raise ValueError(f"has {len(fraction)} digits after the point; the scale is {decimals}")
     return sign * int(whole + fraction.ljust(decimals, "0"))
-
-
-def to_text(value: int, decimals: int) -> str:
-    """Decimal text of a scaled integer of any size, trailing zeros stripped.
-
-    >>> to_text(-1500, 3), to_text(0, 8)
-    ('-1.5', '0')
-    """
-    digits = str(abs(value)).rjust(decimals + 1, "0")
-    sign = "-" if value < 0 else ""
-    if not decimals:
-        return sign + digits
-    whole, fraction = digits[:-decimals], digits[-decimals:].rstrip("0")
-    return f"{sign}{whole}.{fraction}" if fraction else sign + whole
-
-
-def ratio_text(numerator: int, denominator: int, decimals: int) -> str:
-    """Text of numerator / denominator, half-even at `decimals`, zeros stripped."""
-    return to_text(divide_half_even(numerator * 10**decimals, denominator), decimals)
 
 
 def from_double(value: float, decimals: int) -> int:

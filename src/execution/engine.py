@@ -4,69 +4,59 @@ The order in which rules apply is that of SEMANTICS, Lifecycle: reduce-only,
 filter, book, fill-or-kill, protection, liquidity.
 """
 
-from dataclasses import dataclass, replace
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
+from execution import _order
 from execution._match import format_decimal, parse_decimal, walk
-from execution.decimals import (
-    AVERAGE_PRICE_EXTRA_DECIMALS,
-    INT64_MAX,
-    MONEY_DECIMALS,
-    QUANTITY_DECIMALS,
-    ratio_text,
-    to_text,
-)
+from execution._order import Execution
+from execution.decimals import INT64_MAX, MONEY_DECIMALS, QUANTITY_DECIMALS, to_text
 from execution.errors import FieldViolation, InvalidArgument
 from execution.model import (
     Direction,
     ExecutionReport,
-    Fill,
     Order,
     OrderStatus,
     Position,
     Quote,
     Reason,
-    RestingStop,
     SymbolSpec,
     TimeInForce,
     Unusable,
 )
 from execution.settlement import FeeRate, fee_text, pnl_text, reducible, settle
 
+__all__ = [
+    "TRADE_NAMESPACE",
+    "Execution",
+    "execute",
+    "refuse_to_rest",
+    "rejected",
+    "trade_id",
+    "unfilled",
+]
+
 TRADE_NAMESPACE: Final = UUID("6f4a7b1e-52a8-5e0c-9d43-0f3b7f1c2a90")
 """Namespace of trade ids; never changes, consumers recognise replays by it."""
 
+_NAMESPACE: Final = TRADE_NAMESPACE.bytes
 _BPS: Final = 10_000
+
+# Taken from the enums once: Python 3.11 looks a member up by way of a property.
+_BUY: Final = Direction.BUY
+_SELL: Final = Direction.SELL
+_FILLED: Final = OrderStatus.FILLED
+_PARTIAL: Final = OrderStatus.PARTIAL
+_NO_REASON: Final = Reason.NONE
+_FOK: Final = TimeInForce.FOK
+
 _NOTHING_TO_REDUCE: Final = "reduce_only, and there is no position to reduce"
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """What an order did, before it is committed."""
-
-    report: ExecutionReport
-    taken: tuple[int, ...] = ()
-    """Quantity taken from each level of the quote, best first."""
-    position: Position | None = None
-    """The position after it; None if unchanged."""
-    rests_on_position: bool = False
-    """Whether another position could have led to another report."""
-    resting: RestingStop | None = None
-    """What to watch for, if the order rests now."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Scaled:
-    """The numbers of an order at its symbol's scales."""
-
-    quantity: int
-    limit: int | None
+_CAPPED: Final = "reduce_only cut the order to the position"
 
 
 def trade_id(user_id: str, order_id: str) -> str:
     """UUIDv5 of user and order id: the same for every retry and replay."""
-    return str(uuid5(TRADE_NAMESPACE, f"{user_id}/{order_id}"))
+    return _order.trade_id(_NAMESPACE, user_id, order_id)
 
 
 def execute(
@@ -78,49 +68,57 @@ def execute(
     number of the order has more digits than the symbol's scale, or exceeds it.
     """
     spec = market.spec
-    scaled = _scale(order, spec)
-    effective = scaled.quantity
+    quantity, limit = _scale(order, spec)
+    effective = quantity
     if order.reduce_only:
-        effective = min(effective, reducible(position, order.direction, spec))
-
-    def refuse(reason: Reason, message: str) -> Execution:
-        return rejected(order, market, reason, message, now_ns)
-
+        effective = min(quantity, reducible(position, order.direction, spec))
     if not effective:
-        return refuse(Reason.REDUCE_ONLY, _NOTHING_TO_REDUCE)
-    if broken := _broken_filter(scaled.quantity, market):
-        return refuse(Reason.FILTER, broken)
+        return rejected(order, market, Reason.REDUCE_ONLY, _NOTHING_TO_REDUCE, now_ns)
+    if broken := _broken_filter(quantity, market):
+        return rejected(order, market, Reason.FILTER, broken, now_ns)
     if isinstance(market, Unusable):
-        return refuse(market.reason, market.message)
+        return rejected(order, market, market.reason, market.message, now_ns)
 
-    bound = _bound(order, market, scaled.limit)
-    selling = order.direction is Direction.SELL
+    bound = _bound(order, market, limit)
+    selling = order.direction is _SELL
     filled, notional, _, levels, _ = walk(
         market.prices, market.available, effective, bound, selling
     )
     if filled == effective:
-        capped = effective < scaled.quantity
-        reason = Reason.REDUCE_ONLY_CAPPED if capped else Reason.NONE
-        message = "reduce_only cut the order to the position" if capped else ""
+        status, reason, message = _FILLED, _NO_REASON, ""
+        if effective < quantity:
+            reason, message = Reason.REDUCE_ONLY_CAPPED, _CAPPED
     else:
-        if order.time_in_force is TimeInForce.FOK:
+        if order.time_in_force is _FOK:
             short = format_decimal(effective - filled, spec.quantity_decimals)
-            return refuse(Reason.FOK_UNFILLABLE, f"fill-or-kill, and {short} cannot be filled")
+            message = f"fill-or-kill, and {short} cannot be filled"
+            return rejected(order, market, Reason.FOK_UNFILLABLE, message, now_ns)
+        status = _PARTIAL
         reason, message = _shortfall(market, bound, selling=selling, nothing=not filled)
         if not filled:
-            return refuse(reason, message)
+            return rejected(order, market, reason, message, now_ns)
 
-    fills, taken = _takes(market, effective, levels)
     after, pnl = settle(position, order.direction, filled, notional, spec)
-    report = replace(
-        _executed(order, market, effective, filled, notional, now_ns),
-        fills=fills,
-        reason=reason,
-        message=message,
-        realized_pnl=pnl_text(pnl),
-        fee=fee_text(notional, fee_rate, spec),
+    report, taken = _order.executed(
+        order,
+        status,
+        reason,
+        message,
+        market.ref,
+        now_ns,
+        spec.price_decimals,
+        spec.quantity_decimals,
+        effective,
+        filled,
+        notional,
+        market.prices,
+        market.available,
+        levels,
+        trade_id(order.user_id, order.order_id),
+        pnl_text(pnl),
+        fee_text(notional, fee_rate, spec),
     )
-    return Execution(report, taken, after, rests_on_position=True)
+    return Execution(report, taken, after, True)
 
 
 def refuse_to_rest(
@@ -131,10 +129,10 @@ def refuse_to_rest(
     A bad book is no reason: the next one decides. Raises `InvalidArgument` like
     `execute`.
     """
-    scaled = _scale(order, market.spec)
+    quantity, _ = _scale(order, market.spec)
     if order.reduce_only and not reducible(position, order.direction, market.spec):
         return rejected(order, market, Reason.REDUCE_ONLY, _NOTHING_TO_REDUCE, now_ns)
-    if broken := _broken_filter(scaled.quantity, market):
+    if broken := _broken_filter(quantity, market):
         return rejected(order, market, Reason.FILTER, broken, now_ns)
     if isinstance(market, Unusable) and market.reason is Reason.UNKNOWN_SYMBOL:
         return rejected(order, market, market.reason, market.message, now_ns)
@@ -145,58 +143,55 @@ def rejected(
     order: Order, market: Quote | Unusable, reason: Reason, message: str, now_ns: int
 ) -> Execution:
     """REJECTED: filled "0", remaining = effective = quantity (SEMANTICS, Lifecycle)."""
-    report = unfilled(order, OrderStatus.REJECTED, now_ns)
-    report = replace(report, reason=reason, message=message, snapshot=market.ref)
+    report = _order.unfilled(order, OrderStatus.REJECTED, now_ns, reason, message, market.ref)
     return Execution(report, rests_on_position=order.reduce_only)
 
 
 def unfilled(order: Order, status: OrderStatus, now_ns: int) -> ExecutionReport:
     """The report of an order that has executed nothing."""
-    return ExecutionReport(
-        order_id=order.order_id,
-        user_id=order.user_id,
-        symbol=order.symbol,
-        direction=order.direction,
-        order_type=order.order_type,
-        status=status,
-        quantity=order.quantity,
-        effective_quantity=order.quantity,
-        filled_quantity="0",
-        remaining_quantity=order.quantity,
-        trigger_price=order.trigger_price or "",
-        reduce_only=order.reduce_only,
-        received_time_ns=order.received_time_ns,
-        transact_time_ns=now_ns,
-    )
+    return _order.unfilled(order, status, now_ns)
 
 
-def _scale(order: Order, spec: SymbolSpec) -> _Scaled:
-    """The order's numbers as integers; every one that does not fit is named."""
+def _scale(order: Order, spec: SymbolSpec) -> tuple[int, int | None]:
+    """The order's quantity and limit as integers at the symbol's scales."""
+    try:
+        quantity = parse_decimal(order.quantity, spec.quantity_decimals)
+        limit = None
+        if order.limit_price is not None:
+            limit = parse_decimal(order.limit_price, spec.price_decimals)
+        if order.trigger_price is not None:
+            parse_decimal(order.trigger_price, spec.price_decimals)
+    except (OverflowError, ValueError):
+        raise InvalidArgument(_unscalable(order, spec)) from None
+    return quantity, limit
+
+
+def _unscalable(order: Order, spec: SymbolSpec) -> list[FieldViolation]:
+    """Every number of the order that does not fit the symbol's scales."""
     violations: list[FieldViolation] = []
-
-    def scaled(name: str, text: str | None, decimals: int) -> int | None:
+    for name, text, decimals in (
+        ("quantity", order.quantity, spec.quantity_decimals),
+        ("limit_price", order.limit_price, spec.price_decimals),
+        ("trigger_price", order.trigger_price, spec.price_decimals),
+    ):
         if text is None:
-            return None
+            continue
         try:
-            return parse_decimal(text, decimals)
+            parse_decimal(text, decimals)
         except OverflowError:
             problem = f"is {text}, more than int64 holds at {decimals} decimals"
+            violations.append(FieldViolation(name, problem))
         except ValueError:
             problem = f"is {text}, finer than the {decimals} decimals of {spec.symbol}"
-        violations.append(FieldViolation(name, problem))
-        return None
-
-    quantity = scaled("quantity", order.quantity, spec.quantity_decimals)
-    limit = scaled("limit_price", order.limit_price, spec.price_decimals)
-    scaled("trigger_price", order.trigger_price, spec.price_decimals)
-    if violations or quantity is None:
-        raise InvalidArgument(violations)
-    return _Scaled(quantity, limit)
+            violations.append(FieldViolation(name, problem))
+    return violations
 
 
 def _broken_filter(quantity: int, market: Quote | Unusable) -> str:
     """The first of the symbol's filters the order breaks, or ""."""
     spec = market.spec
+    if not (spec.quantity_step or spec.min_quantity or spec.max_quantity or spec.min_notional):
+        return ""
     wanted = quantity * 10 ** (QUANTITY_DECIMALS - spec.quantity_decimals)
 
     def broken(name: str, value: int, bound: int, decimals: int) -> str:
@@ -225,7 +220,7 @@ def _bound(order: Order, quote: Quote, limit: int | None) -> int | None:
     """
     if order.max_slippage_bps is None or quote.best is None:
         return limit
-    if order.direction is Direction.BUY:
+    if order.direction is _BUY:
         slipped = min(quote.best * (_BPS + order.max_slippage_bps) // _BPS, INT64_MAX)
         return slipped if limit is None else min(slipped, limit)
     slipped = max(-(-quote.best * (_BPS - order.max_slippage_bps) // _BPS), 0)
@@ -245,47 +240,3 @@ def _shortfall(
     if nothing:
         return Reason.NO_LIQUIDITY, f"nothing is left on the {side} side"
     return Reason.INSUFFICIENT_LIQUIDITY, f"the {side} side ended before the order did"
-
-
-def _takes(quote: Quote, wanted: int, levels: int) -> tuple[tuple[Fill, ...], tuple[int, ...]]:
-    """What each level gives: the fills, and the quantities by level index."""
-    spec = quote.spec
-    prices = quote.prices[:levels].tolist()
-    fills: list[Fill] = []
-    taken: list[int] = []
-    for price, available in zip(prices, quote.available[:levels].tolist(), strict=True):
-        quantity = min(available, wanted)
-        wanted -= quantity
-        taken.append(quantity)
-        if quantity:
-            fills.append(
-                Fill(
-                    format_decimal(price, spec.price_decimals),
-                    format_decimal(quantity, spec.quantity_decimals),
-                )
-            )
-    return tuple(fills), tuple(taken)
-
-
-def _executed(
-    order: Order, quote: Quote, effective: int, filled: int, notional: int, now_ns: int
-) -> ExecutionReport:
-    """FILLED or PARTIAL, with every number that follows from the walk."""
-    spec = quote.spec
-    status = OrderStatus.FILLED if filled == effective else OrderStatus.PARTIAL
-    money_decimals = spec.price_decimals + spec.quantity_decimals
-    average = ratio_text(
-        notional,
-        filled * 10**spec.price_decimals,
-        spec.price_decimals + AVERAGE_PRICE_EXTRA_DECIMALS,
-    )
-    return replace(
-        unfilled(order, status, now_ns),
-        effective_quantity=format_decimal(effective, spec.quantity_decimals),
-        filled_quantity=format_decimal(filled, spec.quantity_decimals),
-        remaining_quantity=format_decimal(effective - filled, spec.quantity_decimals),
-        average_price=average,
-        notional=to_text(notional, money_decimals),
-        trade_id=trade_id(order.user_id, order.order_id),
-        snapshot=quote.ref,
-    )

@@ -6,9 +6,35 @@ The adapters implement them over gRPC and Redis, `execution.testing` in memory.
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from execution._order import Entry
 from execution.model import ExecutionReport, Position, ReferencePrices, RestingStop, Snapshot
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = [
+    "BookListener",
+    "BookSource",
+    "BookWatch",
+    "Clock",
+    "CommitResult",
+    "Committed",
+    "Conflict",
+    "Entry",
+    "Ledger",
+    "OrderStream",
+    "OrderUpdate",
+    "OrderWatch",
+    "Record",
+    "StopChange",
+    "StopEvent",
+    "StopStream",
+    "StopsAnew",
+    "StopsKnown",
+    "Stored",
+]
 
 
 class Clock(Protocol):
@@ -27,6 +53,13 @@ BookListener: TypeAlias = Callable[[str], None]
 
 class BookSource(Protocol):
     """Where books come from."""
+
+    def newest(self, symbol: str) -> Snapshot | None:
+        """The newest book of a live pushed feed; None if only `snapshot` can tell.
+
+        What `snapshot` would answer without waiting, for whom a task costs more
+        than the answer.
+        """
 
     async def snapshot(self, symbol: str, arrived_ns: int) -> Snapshot | None:
         """A book an order that arrived at `arrived_ns` (monotonic) may meet.
@@ -47,26 +80,6 @@ class BookWatch(Protocol):
 
     def pushed(self, symbol: str) -> ReferencePrices | None:
         """The prices of the newest pushed book; None if the symbol is not pushed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One order to commit: its request, its outcome and what that rests on."""
-
-    payload: str
-    """`Order.payload()`: what a retry is compared with."""
-    report: ExecutionReport
-    basis: Position | None = None
-    """The position the outcome was computed from; None if it depends on none."""
-    position: Position | None = None
-    """The position after it; None if it does not change."""
-    follows: int | None = None
-    """The version of the stored order this write follows; None: the id is new.
-
-    The ledger answers `Stored` with what is there if it is another version.
-    """
-    resting: RestingStop | None = None
-    """What to watch for, if the order rests after this write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +125,13 @@ class Ledger(Protocol):
         Only ever a basis to compute from: the commit checks it.
         """
 
-    async def commit(self, entry: Entry) -> CommitResult:
+    def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
         """Commits the entry whole or not at all, once for ever.
 
-        Raises `LedgerUnavailable` when the outcome is unknown or nothing was
+        A future and not a coroutine, so that an order needs no task. Ends with
+        `LedgerUnavailable` when the outcome is unknown or nothing was
         sent, `LedgerRefused` when Redis will not write, or has lost the order
-        that the entry follows. A cancelled call may still commit.
+        that the entry follows. A cancelled future may still commit.
         """
 
     async def order(self, order_id: str) -> Record | None:

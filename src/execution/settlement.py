@@ -1,27 +1,24 @@
 """What an execution does to a position: average cost, realised PnL, fee.
 
-Pure integer arithmetic. Quantities are at `decimals.QUANTITY_DECIMALS`, money
+Pure integer arithmetic, compiled in `_order`. Quantities are at `decimals.QUANTITY_DECIMALS`, money
 at `decimals.MONEY_DECIMALS`; whatever is rounded is rounded once, half-even, to
 the digits SEMANTICS names, and the same number is used on both sides of the
 books, so that sums conserve exactly. Source: SEMANTICS, Position and realised
 PnL.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Final
 
-from execution.decimals import (
-    AVERAGE_PRICE_EXTRA_DECIMALS,
-    MONEY_DECIMALS,
-    QUANTITY_DECIMALS,
-    divide_half_even,
-    from_text,
-    ratio_text,
-    to_text,
-)
+from execution import _order
+from execution.decimals import MONEY_DECIMALS, QUANTITY_DECIMALS, from_text, to_text
 from execution.model import Direction, Position, SymbolSpec
 
-_BPS_DECIMALS = 18
-_BPS_DENOMINATOR = 10_000 * 10**_BPS_DECIMALS
+_BPS_DECIMALS: Final = 18
+
+# Python 3.11 looks a member of an enum up by way of a property.
+_BUY: Final = Direction.BUY
+_SELL: Final = Direction.SELL
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +40,7 @@ def fee_text(notional: int, rate: FeeRate, spec: SymbolSpec) -> str:
     """
     if not rate.scaled_bps:
         return "0"
-    scale = spec.price_decimals + spec.quantity_decimals
-    return ratio_text(
-        notional * rate.scaled_bps,
-        _BPS_DENOMINATOR * 10**scale,
-        spec.price_decimals + AVERAGE_PRICE_EXTRA_DECIMALS,
-    )
+    return _order.fee_text(notional, rate.scaled_bps, spec.price_decimals, spec.quantity_decimals)
 
 
 def reducible(position: Position, direction: Direction, spec: SymbolSpec) -> int:
@@ -56,8 +48,8 @@ def reducible(position: Position, direction: Direction, spec: SymbolSpec) -> int
 
     At the symbol's quantity scale, rounded down; 0 if flat or on the same side.
     """
-    closes_long = direction is Direction.SELL and position.quantity > 0
-    closes_short = direction is Direction.BUY and position.quantity < 0
+    closes_long = direction is _SELL and position.quantity > 0
+    closes_short = direction is _BUY and position.quantity < 0
     if not (closes_long or closes_short):
         return 0
     return abs(position.quantity) // _quantity_unit(spec)
@@ -69,29 +61,20 @@ def settle(
     """The position after a fill, and the PnL the fill realised.
 
     `filled` is at the symbol's quantity scale, `notional` at price + quantity
-    decimals; the PnL is at `MONEY_DECIMALS` (0 when opening).
+    decimals; the PnL is at `MONEY_DECIMALS` (0 when opening). Average cost: what
+    leaves with a partial close is cost x closed / held, half-even at price +
+    quantity decimals, never more than there is (a cost from before the source
+    coarsened its scale may be finer than the unit it is rounded to); so is the
+    money it was closed for. Their difference is the PnL.
     """
-    bought = direction is Direction.BUY
-    quantity = filled * _quantity_unit(spec)
-    money = notional * _money_unit(spec)
-    held = abs(position.quantity)
-    opposite = position.quantity < 0 if bought else position.quantity > 0
-    closed = min(held, quantity) if opposite else 0
-
-    cost_out = _share(position.entry_cost, closed, held, spec)
-    closed_money = _share(money, closed, quantity, spec)
-    pnl = cost_out - closed_money if bought else closed_money - cost_out
-    entry_cost = position.entry_cost - cost_out + money - closed_money
-    signed = position.quantity + (quantity if bought else -quantity)
-    after = replace(
+    return _order.settle(
         position,
-        quantity=signed,
-        entry_cost=entry_cost,
-        realized_pnl=position.realized_pnl + pnl,
-        entry_price=_entry_price(entry_cost, abs(signed), spec),
-        version=position.version + 1,
+        direction,
+        filled,
+        notional,
+        spec.price_decimals,
+        spec.quantity_decimals,
     )
-    return after, pnl
 
 
 def pnl_text(pnl: int) -> str:
@@ -99,32 +82,5 @@ def pnl_text(pnl: int) -> str:
     return to_text(pnl, MONEY_DECIMALS)
 
 
-def _share(money: int, part: int, whole: int, spec: SymbolSpec) -> int:
-    """money x part / whole, half-even at price + quantity decimals; all of it exact.
-
-    Never more than there is: a cost from before the source coarsened its scale
-    may be finer than the unit it is rounded to.
-    """
-    if not part:
-        return 0
-    if part == whole:
-        return money
-    unit = _money_unit(spec)
-    return min(divide_half_even(money * part, whole * unit) * unit, money)
-
-
-def _entry_price(entry_cost: int, held: int, spec: SymbolSpec) -> str:
-    if not held:
-        return ""
-    numerator = entry_cost * 10**QUANTITY_DECIMALS
-    denominator = held * 10**MONEY_DECIMALS
-    digits = spec.price_decimals + AVERAGE_PRICE_EXTRA_DECIMALS
-    return ratio_text(numerator, denominator, digits)
-
-
 def _quantity_unit(spec: SymbolSpec) -> int:
     return int(10 ** (QUANTITY_DECIMALS - spec.quantity_decimals))
-
-
-def _money_unit(spec: SymbolSpec) -> int:
-    return int(10 ** (MONEY_DECIMALS - spec.price_decimals - spec.quantity_decimals))

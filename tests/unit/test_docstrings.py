@@ -27,9 +27,10 @@ def examples_written(module: ModuleType) -> int:
     """How many examples the source of the module has, counted as plain text."""
     path = Path(module.__file__ or "")
     sources = [path]
-    if path.suffix != ".py":  # the kernel: its examples are written in Cython
+    if path.suffix != ".py":  # compiled: its examples are written in Cython
         folder = Path(__file__).resolve().parents[2] / "src" / "execution"
-        sources = [file for suffix in ("pyx", "pxi") for file in folder.glob(f"_match*.{suffix}")]
+        name = module.__name__.rpartition(".")[2]
+        sources = [file for suffix in ("pyx", "pxi") for file in folder.glob(f"{name}*.{suffix}")]
     return sum(len(re.findall(r"^ *>>> ", file.read_text(), re.MULTILINE)) for file in sources)
 
 

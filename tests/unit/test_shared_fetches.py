@@ -166,6 +166,18 @@ async def test_no_fetch_is_begun_for_callers_who_all_went_away() -> None:
         assert it.fetches.counts.fetches == 2
 
 
+async def test_no_fetch_is_begun_for_a_caller_that_was_closed_while_it_waited() -> None:
+    async with world() as it:
+        closed = it.fetches.get("A", it.clock.monotonic_ns())
+        closed.send(None)
+        closed.close()
+        orders = await it.orders(1, "B")
+        await it.source.reached(1)
+        it.source.answer(1)
+        await orders[0]
+        assert [symbol for symbol, _ in it.source.begun] == ["B"]
+
+
 async def test_a_failure_is_shared_too_and_the_next_order_tries_again() -> None:
     async with world() as it:
         orders = await it.orders(3)

@@ -43,7 +43,7 @@ def rejection(order_id: str = "o-1") -> Entry:
 
 
 def begin(ledger: SimulatedLedger, given: Entry) -> asyncio.Task[CommitResult]:
-    return asyncio.create_task(ledger.commit(given))
+    return asyncio.ensure_future(ledger.commit(given))
 
 
 # --- the clock

@@ -11,22 +11,32 @@ from enum import Enum
 from importlib.resources import files
 from typing import Final, TypeAlias
 
+from execution import _order
+from execution._order import Packed
 from execution.adapters import keys
 from execution.adapters.entries import check_entry
-from execution.adapters.records import (
-    order_fields,
-    position_from_texts,
-    position_state,
-    reject_json,
-    report_from_json,
-    report_to_json,
-    trade_json,
-    trade_timestamp,
-)
+from execution.adapters.records import position_from_texts, report_from_json
 from execution.adapters.resting import stop_from_text, stop_to_text
 from execution.adapters.wire import Reply, bulk, command
-from execution.model import OrderStatus, Position
+from execution.model import Position
 from execution.ports import Entry, Record
+
+__all__ = [
+    "SHA",
+    "SOURCE",
+    "Answer",
+    "Fence",
+    "Packed",
+    "WasCommitted",
+    "WasMoved",
+    "WasRefused",
+    "WasStored",
+    "pack_batch",
+    "pack_entry",
+    "read_answers",
+    "read_position",
+    "read_record",
+]
 
 SOURCE: Final = files("execution.adapters").joinpath("commit.lua").read_text("utf-8")
 SHA: Final = hashlib.sha1(SOURCE.encode(), usedforsecurity=False).hexdigest()
@@ -43,8 +53,7 @@ _ORDER_KEYS: Final = 2
 _ORDER_ARGUMENTS: Final = 27
 _HEAD: Final = bulk("EVALSHA", SHA)
 _KEYS_HEAD: Final = bulk(*_SHARED_KEYS)
-_NO_BASIS: Final = ("", "", "", "")
-_NO_POSITION: Final = ("", "", "", "", "")
+_POSITION_TEXTS: Final = 5
 
 _COMMITTED: Final = 1
 _STORED: Final = 2
@@ -58,16 +67,6 @@ class Fence(Enum):
     NEVER = ""
     WHERE_STORED = "stored"
     ALWAYS = "always"
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """One entry as the script takes it."""
-
-    payload: bytes
-    report: bytes
-    keys: bytes
-    arguments: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,27 +111,14 @@ def pack_entry(entry: Entry) -> Packed:
     """
     check_entry(entry)
     report = entry.report
-    rejected = report.status is OrderStatus.REJECTED
-    filled = report.filled_quantity != "0"
-    report_text = report_to_json(report)
-    arguments = (
+    return _order.pack(
         entry.payload,
-        report_text,
-        *order_fields(report),
-        trade_json(report) if filled else "",
-        trade_timestamp(report) if filled else "",
-        reject_json(report) if rejected else "",
-        *(_NO_BASIS if entry.basis is None else position_state(entry.basis)),
-        *(_NO_POSITION if entry.position is None else _position_fields(entry.position)),
+        report,
+        entry.basis,
+        entry.position,
         _stop_argument(entry),
-    )
-    return Packed(
-        payload=entry.payload.encode(),
-        report=report_text.encode(),
-        keys=bulk(
-            keys.order_key(report.order_id), keys.position_key(report.user_id, report.symbol)
-        ),
-        arguments=bulk(*arguments),
+        keys.order_key(report.order_id),
+        keys.position_key(report.user_id, report.symbol),
     )
 
 
@@ -178,18 +164,13 @@ def _stop_argument(entry: Entry) -> str:
     return f"{entry.report.order_id} {follows} {resting}"
 
 
-def _position_fields(position: Position) -> tuple[str, ...]:
-    version, quantity, entry_cost, realized_pnl = position_state(position)
-    return version, quantity, position.entry_price, entry_cost, realized_pnl
-
-
 def _answer(item: Reply) -> Answer:
     match item:
         case int() if item == _COMMITTED:
             return _WAS_COMMITTED
         case [int(kind), bytes(payload), bytes(report), bytes(resting)] if kind == _STORED:
             return WasStored(payload, report, resting)
-        case [int(kind), *texts] if kind == _CONFLICT and len(texts) == len(_NO_POSITION):
+        case [int(kind), *texts] if kind == _CONFLICT and len(texts) == _POSITION_TEXTS:
             version, quantity, cost, pnl, price = map(_text, texts)
             return WasMoved((version, quantity, cost, pnl), price)
         case [int(kind), bytes(message)] if kind == _REFUSED:

@@ -22,21 +22,14 @@ def check_entry(entry: Entry) -> None:
         raise ValueError(f"version {report.version} does not follow version {entry.follows}")
     if (report.filled_quantity != "0") != (report.status in _FILLING):
         raise ValueError(f"an order {report.status.name} has filled {report.filled_quantity}")
-    _check_positions(entry)
-    _check_resting(entry)
-
-
-def _check_positions(entry: Entry) -> None:
     if entry.position is not None and entry.basis is None:
         raise ValueError("an entry that changes a position names the position it rests on")
-    mine = (entry.report.user_id, entry.report.symbol)
     for position in (entry.basis, entry.position):
-        if position is not None and (position.user_id, position.symbol) != mine:
+        if position is not None and not (
+            position.user_id == report.user_id and position.symbol == report.symbol
+        ):
             raise ValueError("an entry's positions are those of its own user and symbol")
-
-
-def _check_resting(entry: Entry) -> None:
-    report, stop = entry.report, entry.resting
+    stop = entry.resting
     if (stop is not None) != (report.status in RESTING):
         raise ValueError(f"an order {report.status.name} with the resting stop {stop}")
     if stop is not None and (stop.order_id, stop.version) != (report.order_id, report.version):

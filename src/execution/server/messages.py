@@ -7,10 +7,19 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from execution._order import batch_bytes, report_bytes
 from execution.decimals import MONEY_DECIMALS, QUANTITY_DECIMALS, to_text
 from execution.model import ExecutionReport, Position, SnapshotRef
 from execution.ports import OrderUpdate
 from execution.v1 import execution_pb2 as pb
+
+__all__ = [
+    "batch_bytes",
+    "position_message",
+    "report_bytes",
+    "report_message",
+    "update_message",
+]
 
 _NS_PER_SECOND: Final = 1_000_000_000
 

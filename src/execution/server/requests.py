@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from execution._order import read_order
 from execution.decimals import canonical
 from execution.errors import FieldViolation, InvalidArgument
 from execution.model import Direction, Order, OrderType, TimeInForce, TriggerBy
+from execution.server.statuses import not_protobuf
 from execution.stop_orders import Modification
 from execution.v1 import execution_pb2 as pb
 
@@ -30,7 +33,7 @@ _SECONDS_MAX: Final = 253_402_300_799
 WATCHED_IDS_MAX: Final = 1_000
 """Orders that one watch may name."""
 
-_Enum = TypeVar("_Enum", Direction, TimeInForce, TriggerBy)
+_Enum = TypeVar("_Enum", Direction, OrderType, TimeInForce, TriggerBy)
 
 
 class _Reader:
@@ -93,18 +96,41 @@ class _Reader:
             raise InvalidArgument(self.violations)
 
 
+def read(
+    data: bytes,
+    order_type: OrderType | None,
+    received_time_ns: int,
+    new_order_id: Callable[[], str],
+) -> Order:
+    """The order of a serialised OrderRequest; `order_type` None: its own field says.
+
+    Raises `InvalidArgument`.
+    """
+    order = read_order(data, order_type, received_time_ns)
+    if order is not None:
+        return order
+    try:
+        request = pb.OrderRequest.FromString(data)
+    except DecodeError as error:
+        raise not_protobuf(pb.OrderRequest.DESCRIPTOR.full_name) from error
+    return order_of(request, order_type, received_time_ns, new_order_id)
+
+
 def order_of(
     request: pb.OrderRequest,
-    order_type: OrderType,
+    order_type: OrderType | None,
     received_time_ns: int,
     new_order_id: Callable[[], str],
 ) -> Order:
     """The order a request asks for. Raises `InvalidArgument`.
 
-    `order_type` of the request is not read (the rpc says it); an empty order id
-    is replaced by a new one.
+    `order_type` of the request is read only where the argument is None (the
+    rpcs for one order say it themselves); an empty order id is replaced by a
+    new one.
     """
     read = _Reader()
+    if order_type is None:
+        order_type = read.enum("order_type", request.order_type, OrderType, OrderType.MARKET)
     if request.order_id:
         read.matching("order_id", request.order_id, _ID, _ID_RULE)
     _refuse_stop_fields(read, request, order_type)
