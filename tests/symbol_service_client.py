@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from scripted_market import L1_ONLY, NO_PUSH, ScriptedMarket, l1
+import pytest
+from scripted_market import EVERYTHING, L1_ONLY, NO_PUSH, ScriptedMarket, l1
 
 from execution.adapters.symbol_service import SymbolServiceBooks, SymbolServiceConfig
 from execution.errors import Unavailable
@@ -15,11 +16,23 @@ from execution.model import Snapshot
 BTC = "BTC-USDT"
 
 
+@pytest.fixture(params=["ngh2", "grpcio"])
+def either_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a test twice: with our own client, and as where ngh2 is not installed."""
+    if request.param == "grpcio":
+        monkeypatch.setattr("execution.adapters.h2_market.NGH2", "no_such_module")
+
+
 def depth_market(serves: frozenset[str] = NO_PUSH) -> ScriptedMarket:
     """BTC-USDT with two levels on each side, without push unless it `serves` that."""
     market = ScriptedMarket(serves)
     market.list_symbol(BTC)
     return market
+
+
+def push_market() -> ScriptedMarket:
+    """The same with push."""
+    return depth_market(EVERYTHING)
 
 
 def l1_market() -> ScriptedMarket:
@@ -121,4 +134,12 @@ async def connected(market: ScriptedMarket, **config: Any) -> AsyncIterator[Clie
     async with market, client(market.address, **config) as it:
         async with asyncio.timeout(10):
             await it.books.wait_until_answered()
+        yield it
+
+
+@asynccontextmanager
+async def following(market: ScriptedMarket, **config: int) -> AsyncIterator[Client]:
+    """A client that holds a pushed book of BTC-USDT."""
+    async with connected(market, **config) as it:
+        await it.pushed()
         yield it

@@ -5,12 +5,13 @@ import asyncio
 import grpc
 import pytest
 from scripted_market import EVERYTHING, L1_ONLY, NO_PUSH, ScriptedMarket, book, l1
-from symbol_service_client import BTC, client, connected, depth_market, l1_market
+from symbol_service_client import BTC, client, connected, depth_market, either_library, l1_market
 
 from execution.errors import Overloaded, SymbolServiceUnavailable
 from execution.v1 import marketdata_pb2 as md
 
 Code = grpc.StatusCode
+pytestmark = pytest.mark.usefixtures(either_library.__name__)
 
 
 # Which kind of server

@@ -6,11 +6,12 @@ import socket
 import grpc
 import pytest
 from scripted_market import L1_ONLY, ScriptedMarket, book, l1
-from symbol_service_client import BTC, client, connected, depth_market, l1_market
+from symbol_service_client import BTC, client, connected, depth_market, either_library, l1_market
 
 from execution.errors import StaleBook, SymbolServiceUnavailable
 
 Code = grpc.StatusCode
+pytestmark = pytest.mark.usefixtures(either_library.__name__)
 
 
 # What comes back

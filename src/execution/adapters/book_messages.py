@@ -7,12 +7,16 @@ no int64 has, NaN) becomes a snapshot with a `defect` and no levels.
 
 import math
 import re
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
+from execution._match import parse_decimal
 from execution.decimals import (
     INT64_MAX,
     MAX_DECIMALS,
@@ -93,7 +97,7 @@ def book_snapshot(
     Scales are those of the message. A message that names no symbol answers the
     one that was asked for.
     """
-    spec = listed.spec if listed is not None else SymbolSpec(symbol)
+    spec = listed.spec if listed is not None else _spec(symbol)
     try:
         return _depth(book, spec, listed.defect if listed is not None else "", source)
     except _Defect as defect:
@@ -140,7 +144,7 @@ def l1_snapshot(
     """
     if not answer.HasField("bid") and not answer.HasField("ask"):
         return None
-    spec = SymbolSpec(symbol)
+    spec = _spec(symbol)
     try:
         return _top(answer, spec, source)
     except _Defect as defect:
@@ -157,6 +161,8 @@ def text_time_ns(text: str) -> int | None:
     (1000000000, 1500000000, None)
     """
     text = text.strip()
+    if not text:
+        return None
     if _EPOCH_SECONDS.fullmatch(text):
         return _within_range(from_text(text, 9))
     try:
@@ -172,24 +178,24 @@ def text_time_ns(text: str) -> int | None:
 def _depth(
     book: marketdata_pb2.Book, listed: SymbolSpec, listing_defect: str, source: str
 ) -> Snapshot:
-    _require(not listing_defect, listing_defect)
+    if listing_defect:
+        raise _Defect(listing_defect)
     _check_symbol(listed.symbol, book.symbol)
-    spec = replace(
-        listed,
-        price_decimals=_decimals("price_decimals", book.price_decimals),
-        quantity_decimals=_decimals("quantity_decimals", book.quantity_decimals),
-    )
+    spec = _spec_at(listed, book.price_decimals, book.quantity_decimals)
     bid_prices, bid_quantities = _side("bids", book.bids)
     ask_prices, ask_quantities = _side("asks", book.asks)
+    bids, asks = len(bid_prices), len(ask_prices)
+    # One array for all four: numpy takes longer to make one than to fill it.
+    levels = _int64((*bid_prices, *bid_quantities, *ask_prices, *ask_quantities))
     return Snapshot(
         spec=spec,
         source=source,
         sequence=book.sequence,
         source_time_ns=_timestamp_ns(book),
-        bid_prices=bid_prices,
-        bid_quantities=bid_quantities,
-        ask_prices=ask_prices,
-        ask_quantities=ask_quantities,
+        bid_prices=levels[:bids],
+        bid_quantities=levels[bids : 2 * bids],
+        ask_prices=levels[2 * bids : 2 * bids + asks],
+        ask_quantities=levels[2 * bids + asks :],
         last_price=book.last_price if book.HasField("last_price") else None,
         mark_price=book.mark_price if book.HasField("mark_price") else None,
     )
@@ -197,25 +203,45 @@ def _depth(
 
 def _top(answer: snapshot_pb2.L1SnapshotResponse, spec: SymbolSpec, source: str) -> Snapshot:
     _check_symbol(spec.symbol, answer.symbol)
-    _require(answer.HasField("ask"), "GetL1 answered with bid alone, which may be either side")
-    _require(answer.HasField("bid"), "GetL1 answered with ask alone, which may be either side")
-    bid_price, bid_quantity = _l1_level("bid", answer.bid, spec)
-    ask_price, ask_quantity = _l1_level("ask", answer.ask, spec)
+    if not answer.HasField("ask"):
+        raise _Defect("GetL1 answered with bid alone, which may be either side")
+    if not answer.HasField("bid"):
+        raise _Defect("GetL1 answered with ask alone, which may be either side")
+    bid, ask = answer.bid, answer.ask
+    levels = _int64(
+        (
+            _scaled("bid.price", bid.price, spec.price_decimals),
+            _scaled("bid.qty", bid.qty, spec.quantity_decimals),
+            _scaled("ask.price", ask.price, spec.price_decimals),
+            _scaled("ask.qty", ask.qty, spec.quantity_decimals),
+        )
+    )
     return Snapshot(
         spec=spec,
         source=source,
         sequence=0,
         source_time_ns=text_time_ns(answer.timestamp),
-        bid_prices=bid_price,
-        bid_quantities=bid_quantity,
-        ask_prices=ask_price,
-        ask_quantities=ask_quantity,
+        bid_prices=levels[0:1],
+        bid_quantities=levels[1:2],
+        ask_prices=levels[2:3],
+        ask_quantities=levels[3:4],
     )
 
 
-def _require(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise _Defect(otherwise)
+@lru_cache(maxsize=1_024)
+def _spec(symbol: str) -> SymbolSpec:
+    """Of a symbol that nothing is known of; cached, because a fetch is made for every order."""
+    return SymbolSpec(symbol)
+
+
+@lru_cache(maxsize=1_024)
+def _spec_at(listed: SymbolSpec, price_decimals: int, quantity_decimals: int) -> SymbolSpec:
+    """The scales of a book with the filters of the listing; the same for book after book."""
+    return replace(
+        listed,
+        price_decimals=_decimals("price_decimals", price_decimals),
+        quantity_decimals=_decimals("quantity_decimals", quantity_decimals),
+    )
 
 
 def _filter(message: marketdata_pb2.SymbolSpec, name: str, decimals: int) -> int | None:
@@ -226,45 +252,49 @@ def _filter(message: marketdata_pb2.SymbolSpec, name: str, decimals: int) -> int
         value = from_text(text, decimals)
     except ValueError as error:
         raise _Defect(f"{name} {_shown(text)} {error}") from None
-    _require(value >= 0, f"{name} {_shown(text)} is negative")
+    if value < 0:
+        raise _Defect(f"{name} {_shown(text)} is negative")
     return value or None
 
 
 def _decimals(name: str, value: int) -> int:
-    _require(value <= MAX_DECIMALS, f"{name} is {value}; an int64 holds at most {MAX_DECIMALS}")
+    if value > MAX_DECIMALS:
+        raise _Defect(f"{name} is {value}; an int64 holds at most {MAX_DECIMALS}")
     return value
 
 
-def _side(name: str, side: marketdata_pb2.Side) -> tuple[Int64Array, Int64Array]:
-    prices, quantities = len(side.prices), len(side.quantities)
-    _require(prices == quantities, f"{name} have {prices} prices and {quantities} quantities")
-    _require(prices <= LEVELS_MAX, f"{name} have {prices} levels; at most {LEVELS_MAX} are read")
-    return (
-        np.array(side.prices, dtype=np.int64),
-        np.array(side.quantities, dtype=np.int64),
-    )
+def _side(name: str, side: marketdata_pb2.Side) -> tuple[Sequence[int], Sequence[int]]:
+    prices, quantities = side.prices[:], side.quantities[:]
+    count = len(prices)
+    if count != len(quantities):
+        raise _Defect(f"{name} have {count} prices and {len(quantities)} quantities")
+    if count > LEVELS_MAX:
+        raise _Defect(f"{name} have {count} levels; at most {LEVELS_MAX} are read")
+    return prices, quantities
 
 
-def _l1_level(
-    name: str, level: snapshot_pb2.PriceLevel, spec: SymbolSpec
-) -> tuple[Int64Array, Int64Array]:
-    return (
-        _scaled(f"{name}.price", level.price, spec.price_decimals),
-        _scaled(f"{name}.qty", level.qty, spec.quantity_decimals),
-    )
+def _int64(numbers: Iterable[int]) -> Int64Array:
+    """An array in half the time that numpy needs to look at every number by itself."""
+    return np.frombuffer(array("q", numbers), dtype=np.int64)
 
 
-def _scaled(name: str, value: float, decimals: int) -> Int64Array:
+def _scaled(name: str, value: float, decimals: int) -> int:
     # NaN and negatives are refused here because a negative too small for the
     # scale would round to a harmless zero.
-    _require(math.isfinite(value) and value >= 0, f"{name} is {value!r}")
-    scaled = from_double(value, decimals)
-    _require(scaled <= INT64_MAX, f"{name} is {value!r}, too large for {decimals} decimals")
-    return np.array([scaled], dtype=np.int64)
+    if not math.isfinite(value) or value < 0:
+        raise _Defect(f"{name} is {value!r}")
+    try:
+        return parse_decimal(repr(value), decimals)
+    except (ValueError, OverflowError):
+        scaled = from_double(value, decimals)  # more digits than the scale, or an exponent
+    if scaled > INT64_MAX:
+        raise _Defect(f"{name} is {value!r}, too large for {decimals} decimals")
+    return scaled
 
 
 def _check_symbol(asked: str, answered: str) -> None:
-    _require(answered in {asked, ""}, f"asked for {asked}, answered with {_shown(answered)}")
+    if answered not in {asked, ""}:
+        raise _Defect(f"asked for {asked}, answered with {_shown(answered)}")
 
 
 def _defective(spec: SymbolSpec, source: str, defect: str, sequence: int = 0) -> Snapshot:

@@ -2,7 +2,18 @@
 
 One stream carries all listed symbols. When the list changes a second stream
 takes over, and the first is kept until it has. A stream that ends takes its
-books with it: they are nobody's newest any more.
+books with it: they are nobody's newest any more, and orders are served by
+fetches until a stream, asked for again with growing pauses, brings others.
+
+What a gap in the sequence means. Every message is the whole book, so a message
+that was left out costs no state: the next one is the newest book as well as it
+would have been, and is taken. The same holds for a sequence that goes back (the
+source restarted) and for one that repeats with other levels. None of them is an
+error, all are counted (`FeedCounts`), because they tell how true the feed is:
+sources and the network drop books where a reader is slow. A skip can be told
+from ordinary numbering only where a source numbers one by one; most number by
+events that need not change the book. So a skip counts as a gap where the last
+`CONSECUTIVE_MIN` steps of that symbol on that stream were all by one.
 """
 
 import asyncio
@@ -22,6 +33,8 @@ from execution.v1 import marketdata_pb2
 RETRY_SECONDS_MIN: Final = 0.05
 RETRY_SECONDS_MAX: Final = 2.0
 """Pauses before a stream that ended is asked for again; they double in between."""
+CONSECUTIVE_MIN: Final = 8
+"""Steps by one in a row, after which a longer step is a gap."""
 
 
 @dataclass(slots=True)
@@ -32,6 +45,12 @@ class FeedCounts:
     streams: int = 0
     unasked: int = 0
     """Books of symbols that the stream was not asked for; ignored."""
+    gaps: int = 0
+    """Books before which one or more were left out, as far as the numbering tells."""
+    restarts: int = 0
+    """Books whose sequence is lower than that of the book before."""
+    rewrites: int = 0
+    """Books whose sequence is that of the book before, with other content."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +70,8 @@ class _Pushed:
     raw: bytes
     book: marketdata_pb2.Book
     received_ns: int
+    steps_by_one: int = 0
+    """How many in a row have led to this sequence."""
     snapshot: Snapshot | None = field(default=None)
     prices: ReferencePrices | None = field(default=None)
 
@@ -217,10 +238,27 @@ class PushedBooks:
         if known is not None and book.sequence and known.raw == raw:
             known.stream, known.received_ns = stream, now_ns
         else:
-            self._pushed[symbol] = _Pushed(stream, raw, book, now_ns)
+            steps = 0
+            if known is not None and known.stream is stream:
+                steps = self._steps_by_one(known, book.sequence)
+            self._pushed[symbol] = _Pushed(stream, raw, book, now_ns, steps)
             self.listener(symbol)
         if stream.awaited:
             self._caught_up(stream, symbol)
+
+    def _steps_by_one(self, known: _Pushed, sequence: int) -> int:
+        """Counts what is odd about the step to this sequence; 0 unless it is by one."""
+        before = known.book.sequence
+        if sequence == before + 1:
+            return known.steps_by_one + 1
+        if sequence and before:  # 0: the source keeps none
+            if sequence < before:
+                self.counts.restarts += 1
+            elif sequence == before:
+                self.counts.rewrites += 1
+            elif known.steps_by_one >= CONSECUTIVE_MIN:
+                self.counts.gaps += 1
+        return 0
 
     def _caught_up(self, stream: _Stream, symbol: str) -> None:
         stream.awaited.discard(symbol)

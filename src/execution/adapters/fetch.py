@@ -34,15 +34,26 @@ class FetchCounts:
 class _Shared:
     """One fetch and those who wait for it."""
 
-    done: "asyncio.Future[tuple[int, Outcome]]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-    """When it began (monotonic), and what it brought."""
+    waiters: list["asyncio.Future[tuple[int, Outcome]]"] = field(default_factory=list)
+    """Of each order: when the fetch began (monotonic), and what it brought."""
     started_ns: int | None = None
-    waiting: int = 0
+    over: bool = False
 
     def serves(self, arrived_ns: int) -> bool:
         return self.started_ns is None or self.started_ns >= arrived_ns
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return any(not waiter.done() for waiter in self.waiters)
+
+    def end(self, started_ns: int, outcome: Outcome) -> None:
+        """Tells everybody, once."""
+        if not self.over:
+            self.over = True
+            for waiter in self.waiters:
+                if not waiter.done():
+                    waiter.set_result((started_ns, outcome))
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +73,8 @@ class SharedFetches:
         self._clock = clock
         self._symbols_max = symbols_max
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Kept, because before Python 3.12 to ask which loop runs is a system call."""
         self._lanes: dict[str, _Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -72,13 +85,18 @@ class SharedFetches:
         Raises `Overloaded` if too many symbols are being fetched already, and
         `SymbolServiceUnavailable` after `close`.
         """
-        shared = self._join(symbol, arrived_ns)
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        shared = self._join(symbol, arrived_ns, loop)
         self.counts.orders += 1
-        shared.waiting += 1
+        # A future of its own, so that who is cancelled takes nobody along.
+        waiter: asyncio.Future[tuple[int, Outcome]] = loop.create_future()
+        shared.waiters.append(waiter)
         try:
-            return await asyncio.shield(shared.done)
+            return await waiter
         finally:
-            shared.waiting -= 1
+            waiter.cancel()  # where the caller has gone; no fetch is begun for such
 
     async def close(self) -> None:
         """Gives up every fetch; those who wait are told."""
@@ -90,17 +108,17 @@ class SharedFetches:
         for symbol in list(self._lanes):
             self._leave(symbol)
 
-    def _join(self, symbol: str, arrived_ns: int) -> _Shared:
+    def _join(self, symbol: str, arrived_ns: int, loop: asyncio.AbstractEventLoop) -> _Shared:
         lane = self._lanes.get(symbol)
         if lane is None:
-            lane = self._open(symbol)
+            lane = self._open(symbol, loop)
         if lane.running is not None and lane.running.serves(arrived_ns):
             return lane.running
         if lane.upcoming is None:
             lane.upcoming = _Shared()
         return lane.upcoming
 
-    def _open(self, symbol: str) -> _Lane:
+    def _open(self, symbol: str, loop: asyncio.AbstractEventLoop) -> _Lane:
         if self._closed:
             raise SymbolServiceUnavailable("no books are fetched any more: closing")
         if len(self._lanes) >= self._symbols_max:
@@ -108,7 +126,7 @@ class SharedFetches:
                 f"{self._symbols_max} symbols are being fetched from symbol-service already"
             )
         lane = self._lanes[symbol] = _Lane()
-        task = asyncio.create_task(self._serve(symbol, lane), name=f"fetch {symbol}")
+        task = loop.create_task(self._serve(symbol, lane))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return lane
@@ -116,20 +134,20 @@ class SharedFetches:
     async def _serve(self, symbol: str, lane: _Lane) -> None:
         """Fetches until nobody waits any more."""
         try:
-            while lane.upcoming is not None and lane.upcoming.waiting:
+            while lane.upcoming is not None and lane.upcoming.wanted:
                 shared, lane.upcoming = lane.upcoming, None
                 lane.running = shared
                 started_ns = shared.started_ns = self._clock.monotonic_ns()
                 self.counts.fetches += 1
                 outcome = await self._fetch(symbol, started_ns)
-                shared.done.set_result((started_ns, outcome))
+                shared.end(started_ns, outcome)
         finally:
             self._leave(symbol)
 
     def _leave(self, symbol: str) -> None:
         """Forgets the symbol; tells whoever still waits for it that nothing will come."""
         lane = self._lanes.pop(symbol)
-        given_up = SymbolServiceUnavailable(f"the fetch of the book of {symbol} was given up")
         for shared in (lane.running, lane.upcoming):
-            if shared is not None and not shared.done.done():
-                shared.done.set_result((self._clock.monotonic_ns(), given_up))
+            if shared is not None and not shared.over:
+                given_up = f"the fetch of the book of {symbol} was given up"
+                shared.end(self._clock.monotonic_ns(), SymbolServiceUnavailable(given_up))

@@ -65,7 +65,7 @@ class SymbolServiceBooks:
         clock: Clock,
         *,
         jitter: Callable[[], float] = random.random,
-        connect: Connect = grpc.aio.insecure_channel,
+        connect: Connect | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -100,7 +100,7 @@ class SymbolServiceBooks:
 
     @property
     def feed_counts(self) -> FeedCounts:
-        """Streams opened and books pushed."""
+        """Streams opened, books pushed, and what was odd about their sequences."""
         return self._feed.counts
 
     @property
@@ -131,6 +131,10 @@ class SymbolServiceBooks:
         await self._feed.close()
         await self._channel.close()
 
+    def newest(self, symbol: str) -> Snapshot | None:
+        """The newest pushed book, if it is fresh; None where only `snapshot` can tell."""
+        return self._feed.fresh(symbol, self._clock.monotonic_ns() - self._age_ns_max)
+
     async def snapshot(self, symbol: str, arrived_ns: int) -> Snapshot | None:
         """A book an order that arrived at `arrived_ns` (monotonic) may meet.
 
@@ -138,7 +142,7 @@ class SymbolServiceBooks:
         knows no such symbol. Raises `SymbolServiceUnavailable`, `StaleBook`, and
         `Overloaded` if too many symbols are being fetched.
         """
-        pushed = self._feed.fresh(symbol, self._clock.monotonic_ns() - self._age_ns_max)
+        pushed = self.newest(symbol)
         if pushed is not None:
             return pushed
         started_ns, outcome = await self._fetches.get(symbol, arrived_ns)
