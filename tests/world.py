@@ -4,6 +4,7 @@ Calls go over real sockets: gRPC to the service, gRPC from it to the market.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -130,7 +131,13 @@ async def running_world(
     for feed in market.feeds.values():
         feed.set_book(BIDS, ASKS)
     await market.start()
-    settings = {"redis_url": server.url, "symbol_service": market.address, **config}
+    transport = os.environ.get("EXECUTION_TRANSPORT", "auto")
+    settings = {
+        "redis_url": server.url,
+        "symbol_service": market.address,
+        "transport": transport,
+        **config,
+    }
     app = App(ServeConfig(listen="127.0.0.1:0", metrics_listen="127.0.0.1:0", **settings))
     try:
         await app.start()

@@ -3,20 +3,22 @@
 What a decision rests on may change before it is committed: the position, by an
 order of another replica, or the order itself, by a cancel that was faster. The
 ledger tells; here it is decided again on the same book until it holds.
+
+Told by callbacks: an order on its way is this object and nothing else, no task.
 """
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from dataclasses import replace
+from typing import Final, NamedTuple, TypeAlias
 
 from execution.engine import Execution
-from execution.errors import DeadlineTooShort, PositionContended
+from execution.errors import DeadlineTooShort, LedgerUnavailable, PositionContended
 from execution.model import ExecutionReport, Position, Quote, Unusable
 from execution.ports import (
     Clock,
     CommitResult,
     Committed,
-    Conflict,
     Entry,
     Ledger,
     Record,
@@ -30,10 +32,16 @@ ATTEMPTS_MAX: Final = 8
 Decide: TypeAlias = Callable[[Position], Execution | None]
 """What to do, given the position; None: nothing, for now."""
 
+Kept: TypeAlias = ExecutionReport | Record | None
+"""The report that was committed, or the record that was there instead.
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Which order is written, and what the write follows."""
+A record means that the order id was taken, or that the stored order is no
+longer at the version the write follows. None: there was nothing to do.
+"""
+
+
+class Subject(NamedTuple):
+    """Which order is written, and what the write follows; a tuple, one is made for every order."""
 
     order_id: str
     user_id: str
@@ -47,8 +55,8 @@ class Commitments:
     """Keeps decisions in the ledger, and the account of liquidity true to what was kept."""
 
     def __init__(self, ledger: Ledger, liquidity: Liquidity, clock: Clock, reserve_ns: int) -> None:
-        self._ledger = ledger
-        self._liquidity = liquidity
+        self.ledger = ledger
+        self.liquidity = liquidity
         self._clock = clock
         self._reserve_ns = reserve_ns
 
@@ -58,57 +66,153 @@ class Commitments:
         market: Quote | Unusable | None,
         decide: Decide,
         deadline_ns: int | None = None,
-    ) -> ExecutionReport | Record | None:
-        """The report that was committed, or the record that was there instead.
+    ) -> Kept:
+        """Decides and commits; a caller that is cancelled does not stop the commit.
 
-        None if there was nothing to do.
-
-        A record means that the order id was taken, or that the stored order is
-        no longer at the version this follows. Raises `PositionContended`,
-        `DeadlineTooShort`, and what `decide` and the ledger raise.
+        Raises `PositionContended`, `DeadlineTooShort`, and what `decide` and the
+        ledger raise.
         """
-        for _ in range(ATTEMPTS_MAX):
-            basis = self._ledger.recall(subject.user_id, subject.symbol)
-            execution = decide(basis)
-            if execution is None:
-                return None
-            self._require_time(deadline_ns)
-            entry = _entry(subject, execution, basis)
-            match await self._commit(entry, market, execution.taken):
-                case Committed():
-                    return entry.report
-                case Stored(record):
-                    return record
-                case Conflict():
-                    continue
-        raise PositionContended(
+        keeping = _Awaited(self, subject, market, deadline_ns, decide)
+        keeping.attempt()
+        return await keeping.outcome
+
+    def require_time(self, deadline_ns: int) -> None:
+        """Raises `DeadlineTooShort` where a commit could not be answered in time."""
+        left_ns = deadline_ns - self._clock.monotonic_ns()
+        if left_ns < self._reserve_ns:
+            raise DeadlineTooShort("no time was left to finish the commit; nothing was sent")
+
+
+class Keeping:
+    """One decision on its way to a kept record; who has it says what is decided, and hears.
+
+    `attempt` begins. It goes on whatever becomes of those who asked, and ends
+    with one call of `kept`, possibly before `attempt` returns.
+    """
+
+    __slots__ = (
+        "_attempts", "_commitments", "_deadline_ns", "_report", "_side", "_subject", "_taken",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        commitments: Commitments,
+        subject: Subject,
+        side: Quote | Unusable | None,
+        deadline_ns: int | None,
+    ) -> None:
+        self._commitments = commitments
+        self._subject = subject
+        self._side = side
+        self._deadline_ns = deadline_ns
+        self._attempts = 0
+        self._report: ExecutionReport | None = None
+        self._taken: tuple[int, ...] = ()
+
+    def decide(self, position: Position) -> Execution | None:
+        """What to do, given the position; None: nothing, for now."""
+        raise NotImplementedError
+
+    def kept(self, outcome: Kept | Exception) -> None:
+        """What was kept, or why nothing is known to be. Must not raise."""
+        raise NotImplementedError
+
+    def attempt(self) -> None:
+        """Decides on the position as it is believed to be, and sends that."""
+        self._attempts += 1
+        try:
+            commit = self._send()
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+            self._give_back()
+            self.kept(error)
+            return
+        if commit is None:
+            self.kept(None)
+        else:
+            commit.add_done_callback(self._answered)
+
+    def _send(self) -> "asyncio.Future[CommitResult] | None":
+        subject, commitments = self._subject, self._commitments
+        ledger = commitments.ledger
+        basis = ledger.recall(subject.user_id, subject.symbol)
+        execution = self.decide(basis)
+        if execution is None:
+            return None
+        if self._deadline_ns is not None:
+            commitments.require_time(self._deadline_ns)
+        entry = _entry(subject, execution, basis)
+        self._report = entry.report
+        taken = execution.taken
+        if taken:
+            assert isinstance(self._side, Quote), "only a quote has something to take"
+            commitments.liquidity.take(self._side, taken)
+            self._taken = taken
+        return ledger.commit(entry)
+
+    def _answered(self, commit: "asyncio.Future[CommitResult]") -> None:
+        if commit.cancelled():
+            self._give_back()
+            self.kept(LedgerUnavailable("the commit was given up; its outcome is unknown"))
+            return
+        error = commit.exception()
+        if error is not None:
+            self._give_back()
+            assert isinstance(error, Exception), "a commit ends with an answer or an error"
+            self.kept(error)
+            return
+        result = commit.result()
+        if isinstance(result, Committed):
+            self.kept(self._report)
+            return
+        self._give_back()
+        if isinstance(result, Stored):
+            self.kept(result.record)
+        elif self._attempts < ATTEMPTS_MAX:
+            self.attempt()
+        else:
+            self.kept(self._contended())
+
+    def _give_back(self) -> None:
+        if self._taken and isinstance(self._side, Quote):
+            self._commitments.liquidity.give_back(self._side, self._taken)
+            self._taken = ()
+
+    def _contended(self) -> PositionContended:
+        subject = self._subject
+        return PositionContended(
             f"the position of {subject.user_id} in {subject.symbol} changed under"
             f" {ATTEMPTS_MAX} attempts to commit order {subject.order_id};"
             " retry with the same id"
         )
 
-    async def _commit(
-        self, entry: Entry, market: Quote | Unusable | None, taken: tuple[int, ...]
-    ) -> CommitResult:
-        """Commits with the liquidity taken; what is not kept is given back."""
-        if not isinstance(market, Quote):
-            return await self._ledger.commit(entry)
-        self._liquidity.take(market, taken)
-        kept = False
-        try:
-            result = await self._ledger.commit(entry)
-            kept = isinstance(result, Committed)
-            return result
-        finally:
-            if not kept:
-                self._liquidity.give_back(market, taken)
 
-    def _require_time(self, deadline_ns: int | None) -> None:
-        if deadline_ns is None:
+class _Awaited(Keeping):
+    """For those who wait in a coroutine."""
+
+    __slots__ = ("_decide", "outcome")
+
+    def __init__(
+        self,
+        commitments: Commitments,
+        subject: Subject,
+        side: Quote | Unusable | None,
+        deadline_ns: int | None,
+        decide: Decide,
+    ) -> None:
+        super().__init__(commitments, subject, side, deadline_ns)
+        self._decide = decide
+        self.outcome: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
+
+    def decide(self, position: Position) -> Execution | None:
+        return self._decide(position)
+
+    def kept(self, outcome: Kept | Exception) -> None:
+        if self.outcome.done():
             return
-        left_ns = deadline_ns - self._clock.monotonic_ns()
-        if left_ns < self._reserve_ns:
-            raise DeadlineTooShort("no time was left to finish the commit; nothing was sent")
+        if isinstance(outcome, Exception):
+            self.outcome.set_exception(outcome)
+        else:
+            self.outcome.set_result(outcome)
 
 
 def _entry(subject: Subject, execution: Execution, basis: Position) -> Entry:

@@ -26,6 +26,7 @@
         ├── PositionContended
         ├── OrderContended
         └── Draining
+    GivenUp                        the caller went away before anything was done for it
     StartupError                   the process cannot start; exit status 2
 
 A business rejection (no liquidity, a filter, ...) is not an error: it is a
@@ -252,6 +253,10 @@ class Draining(Unavailable):
     """This replica is shutting down; another one will answer."""
 
     reason = "DRAINING"
+
+
+class GivenUp(Exception):
+    """The caller went away before anything was sent to the ledger; nobody hears this."""
 
 
 class StartupError(Exception):

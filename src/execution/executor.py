@@ -5,16 +5,17 @@ for the book and for the commit, and shares both waits with its neighbours.
 """
 
 import asyncio
-import logging
 from collections import OrderedDict
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
-from execution.commitments import Commitments, Subject
+from execution.commitments import Commitments, Keeping, Kept, Subject
 from execution.engine import Execution, execute
 from execution.errors import (
     ExecutionError,
+    GivenUp,
     InvalidArgument,
     OrderIdReused,
     OrderNotFound,
@@ -40,7 +41,10 @@ COMMITTED_MAX: Final = 100_000
 Only a hint: a retry that is not remembered is found by the commit itself.
 """
 
-_log = logging.getLogger(__name__)
+Done: TypeAlias = Callable[[ExecutionReport | Exception], None]
+"""Called once with the report of an order, or why there is none; must not raise."""
+
+Cancel: TypeAlias = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,7 @@ class Terms:
 NO_PRICES: Final = ReferencePrices(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Market:
+class Market(NamedTuple):
     """What an order meets: the side it takes, and the prices a trigger looks at."""
 
     side: Quote | Unusable
@@ -80,34 +83,53 @@ class Executor:
         self._clock = clock
         self._terms = terms
         self.commitments = Commitments(ledger, liquidity, clock, terms.commit_reserve_ns)
-        self._committing: dict[str, asyncio.Task[ExecutionReport]] = {}
+        self._committing: dict[str, _Commit] = {}
         self._committed: OrderedDict[str, None] = OrderedDict()
+        self._waiting: set[asyncio.Task[None]] = set()
+        """For a book, or for the order that is repeated."""
 
-    async def execute(self, order: Order, deadline_ns: int | None = None) -> ExecutionReport:
+    def submit(self, order: Order, deadline_ns: int | None, done: Done) -> Cancel | None:
         """Executes the order now, or repeats what it did when it first arrived.
 
-        `deadline_ns` is on the monotonic clock. A caller that goes away while
-        the commit is under way does not stop it. Raises `ExecutionError`.
+        `done` is called once, possibly before this returns. `deadline_ns` is on
+        the monotonic clock. What is returned gives the order up for as long as
+        nothing is sent to the ledger; a commit under way is never stopped.
         """
-        while True:
-            try:
-                market = await self.market(order)
-            except Unavailable as error:
-                return await self._stored_or_raise(order, error)
-            if order.order_id not in self._committing and order.order_id not in self._committed:
-                break
-            # A retry takes no liquidity, not even for a moment: it waits for the
-            # order it repeats, and reads what became of it. If nothing did, it is
-            # an order like any other; but the book it came with has aged meanwhile.
-            if (first := self._committing.get(order.order_id)) is not None:
-                await asyncio.wait((first,))
-            if (record := await self._ledger.order(order.order_id)) is not None:
-                return _repeat(order, record)
-            self._committed.pop(order.order_id, None)
-        commit = asyncio.create_task(self._commit(order, market, deadline_ns))
-        self._committing[order.order_id] = commit
-        commit.add_done_callback(partial(self._commit_done, order.order_id))
-        return await asyncio.shield(commit)
+        order_id = order.order_id
+        if order_id not in self._committing and order_id not in self._committed:
+            snapshot = self._books.newest(order.symbol)
+            if snapshot is not None:
+                market = self.market_of(snapshot, order)
+                commit = self._committing[order_id] = _Commit(
+                    self, order, market, deadline_ns, done
+                )
+                commit.attempt()
+                return None
+        waits = self._spawn(self._wait(order, deadline_ns, done))
+        waits.add_done_callback(partial(_given_up, order, done))
+        return waits.cancel
+
+    async def execute(self, order: Order, deadline_ns: int | None = None) -> ExecutionReport:
+        """As `submit`, awaited; a caller that goes away gives the order up. Raises
+        `ExecutionError`.
+        """
+        outcome: asyncio.Future[ExecutionReport] = asyncio.get_running_loop().create_future()
+
+        def done(report: ExecutionReport | Exception) -> None:
+            if outcome.done():
+                return
+            if isinstance(report, Exception):
+                outcome.set_exception(report)
+            else:
+                outcome.set_result(report)
+
+        cancel = self.submit(order, deadline_ns, done)
+        try:
+            return await outcome
+        except asyncio.CancelledError:
+            if cancel is not None:
+                cancel()
+            raise
 
     async def order(self, order_id: str, user_id: str) -> ExecutionReport:
         """The present state of the user's order. Raises `OrderNotFound`."""
@@ -123,7 +145,7 @@ class Executor:
     async def drain(self) -> None:
         """Waits until every commit that was begun has ended, also abandoned ones."""
         while self._committing:
-            await asyncio.wait(self._committing.values())
+            await asyncio.wait([commit.ended() for commit in self._committing.values()])
 
     async def market(self, order: Order) -> Market:
         """The newest book, from the order's side. Raises `Unavailable`."""
@@ -144,18 +166,62 @@ class Executor:
             return execute(order, market.side, position, self._terms.fee_rate, now_ns)
         return arrive(order, market.side, market.prices, position, self._terms.fee_rate, now_ns)
 
-    async def _commit(
-        self, order: Order, market: Market, deadline_ns: int | None
-    ) -> ExecutionReport:
-        subject = Subject(order.order_id, order.user_id, order.symbol, order.payload())
+    async def _wait(self, order: Order, deadline_ns: int | None, done: Done) -> None:
+        """What an order does that cannot be executed at once."""
         try:
-            kept = await self.commitments.keep(
-                subject, market.side, partial(self.decide, order, market), deadline_ns
-            )
-        except InvalidArgument as error:
-            return await self._stored_or_raise(order, error)
-        assert kept is not None, "an arriving order is always decided"
-        return _repeat(order, kept) if isinstance(kept, Record) else kept
+            first = await self._market_or_record(order)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+            done(error)
+            return
+        if isinstance(first, Market):
+            self._begin(order, first, deadline_ns, done)
+        else:
+            done(first)
+
+    async def _market_or_record(self, order: Order) -> Market | ExecutionReport:
+        """A book for a new order, the report of one that is repeated."""
+        while True:
+            try:
+                market = await self.market(order)
+            except Unavailable as error:
+                return await self._stored_or_raise(order, error)
+            if order.order_id not in self._committing and order.order_id not in self._committed:
+                return market
+            # A retry takes no liquidity, not even for a moment: it waits for the
+            # order it repeats, and reads what became of it. If nothing did, it is
+            # an order like any other; but the book it came with has aged meanwhile.
+            if (first := self._committing.get(order.order_id)) is not None:
+                await asyncio.wait((first.ended(),))
+            if (record := await self._ledger.order(order.order_id)) is not None:
+                return _repeat(order, record)
+            self._committed.pop(order.order_id, None)
+
+    def _begin(self, order: Order, market: Market, deadline_ns: int | None, done: Done) -> None:
+        """From here on the order goes its way whatever becomes of its caller."""
+        commit = self._committing[order.order_id] = _Commit(self, order, market, deadline_ns, done)
+        commit.attempt()
+
+    def ended(self, commit: "_Commit", outcome: Kept | Exception) -> None:
+        """A commit has ended."""
+        order_id = commit.order.order_id
+        del self._committing[order_id]
+        if isinstance(outcome, ExecutionReport):
+            self._remember(order_id)
+            commit.done(outcome)
+        elif isinstance(outcome, Record):
+            self._remember(order_id)
+            commit.done(_repeated(commit.order, outcome))
+        elif isinstance(outcome, InvalidArgument):
+            self._spawn(self._stored_or(commit.order, outcome, commit.done))
+        else:
+            assert isinstance(outcome, Exception), "an arriving order is always decided"
+            commit.done(outcome)
+
+    async def _stored_or(self, order: Order, error: ExecutionError, done: Done) -> None:
+        try:
+            done(await self._stored_or_raise(order, error))
+        except ExecutionError as second:
+            done(second)
 
     async def _stored_or_raise(self, order: Order, error: ExecutionError) -> ExecutionReport:
         """A retry is answered from its record even where a new order would fail."""
@@ -167,17 +233,66 @@ class Executor:
             raise error
         return _repeat(order, record)
 
-    def _commit_done(self, order_id: str, commit: asyncio.Task[ExecutionReport]) -> None:
-        del self._committing[order_id]
-        if commit.cancelled():
-            return
-        if (error := commit.exception()) is not None:
-            # Whoever waited has it too; nobody may have.
-            _log.debug("order %s ended with %s: %s", order_id, type(error).__name__, error)
-            return
+    def _remember(self, order_id: str) -> None:
         self._committed[order_id] = None
         if len(self._committed) > COMMITTED_MAX:
             self._committed.popitem(last=False)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+        return task
+
+
+class _Commit(Keeping):
+    """An order whose commit is under way, and who wants to know how it ends."""
+
+    __slots__ = ("_ended", "_executor", "_market", "done", "order")
+
+    def __init__(
+        self,
+        executor: Executor,
+        order: Order,
+        market: Market,
+        deadline_ns: int | None,
+        done: Done,
+    ) -> None:
+        subject = Subject(order.order_id, order.user_id, order.symbol, order.payload())
+        super().__init__(executor.commitments, subject, market.side, deadline_ns)
+        self._executor = executor
+        self.order = order
+        self._market = market
+        self.done = done
+        self._ended: asyncio.Future[None] | None = None
+
+    def decide(self, position: Position) -> Execution:
+        """What the order does, given the position. Raises `InvalidArgument`."""
+        return self._executor.decide(self.order, self._market, position)
+
+    def kept(self, outcome: Kept | Exception) -> None:
+        """The commit has ended."""
+        if self._ended is not None:
+            self._ended.set_result(None)
+        self._executor.ended(self, outcome)
+
+    def ended(self) -> "asyncio.Future[None]":
+        """Done when the commit has ended; made for those few who wait."""
+        if self._ended is None:
+            self._ended = asyncio.get_running_loop().create_future()
+        return self._ended
+
+
+def _given_up(order: Order, done: Done, waits: "asyncio.Task[None]") -> None:
+    if waits.cancelled():
+        done(GivenUp(f"the caller of order {order.order_id} went away; nothing was sent"))
+
+
+def _repeated(order: Order, record: Record) -> ExecutionReport | OrderIdReused:
+    try:
+        return _repeat(order, record)
+    except OrderIdReused as error:
+        return error
 
 
 def _repeat(order: Order, record: Record) -> ExecutionReport:

@@ -45,14 +45,16 @@ class Liquidity:
     """
 
     def __init__(self, mode: LiquidityMode = LiquidityMode.CONSUME) -> None:
-        self._mode = mode
+        self._consumes = mode is LiquidityMode.CONSUME
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
 
     def quote(self, snapshot: Snapshot, direction: Direction) -> Quote | Unusable:
         """The opposite side of the book as earlier orders left it, or why there is none."""
         symbol = snapshot.spec.symbol
         account = self._accounts.get(symbol)
-        if account is None or not _same(account.snapshot, snapshot):
+        if account is None or not (
+            account.snapshot is snapshot or _same(account.snapshot, snapshot)
+        ):
             account = _Account(snapshot)
             self._accounts[symbol] = account
             if len(self._accounts) > SYMBOLS_MAX:
@@ -62,16 +64,20 @@ class Liquidity:
 
     def take(self, quote: Quote, taken: Sequence[int]) -> None:
         """Books `taken` (per level, best first) out of what is available."""
-        if self._mode is LiquidityMode.CONSUME and taken:
-            quote.available[: len(taken)] -= np.array(taken, np.int64)
+        if self._consumes:
+            available = quote.available
+            for level, quantity in enumerate(taken):
+                available[level] -= quantity
 
     def give_back(self, quote: Quote, taken: Sequence[int]) -> None:
         """Undoes `take`, for a commit that did not keep it.
 
         Harmless once the symbol has moved on: the quote's book is then nobody's.
         """
-        if self._mode is LiquidityMode.CONSUME and taken:
-            quote.available[: len(taken)] += np.array(taken, np.int64)
+        if self._consumes:
+            available = quote.available
+            for level, quantity in enumerate(taken):
+                available[level] += quantity
 
 
 class _Account:
@@ -149,8 +155,6 @@ def _same(known: Snapshot, offered: Snapshot) -> bool:
     A source that repeats a sequence with other levels is believed: the levels
     are what an order meets.
     """
-    if known is offered:
-        return True
     if not offered.sequence or known.sequence != offered.sequence:
         return False
     return (

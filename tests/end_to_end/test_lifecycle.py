@@ -227,7 +227,7 @@ async def test_it_waits_for_its_dependencies_and_says_so(tmp_path: Path) -> None
         (["--symbol-service", "nowhere"], "--symbol-service"),
         (["--tls-cert", "/nowhere.pem"], "--tls-cert"),
         (["--auth-tokens", "/nowhere.json"], "--auth-tokens"),
-        (["--workers", "3"], "--workers"),
+        (["--workers", "0"], "--workers"),
     ],
 )
 async def test_a_setting_that_cannot_work_is_named(

@@ -133,10 +133,14 @@ async def test_a_cancel_and_a_trigger_never_both_win(world: World) -> None:
         await world.book_arrived()
         ids = [f"r{turn}-{n}" for n in range(100)]
         await asyncio.gather(*(stop(world, order_id, quantity="0.1") for order_id in ids))
-        cancels = [asyncio.ensure_future(cancel(world, order_id)) for order_id in ids]
+        cancels = [asyncio.ensure_future(cancel(world, order_id)) for order_id in ids[:50]]
         if turn % 2:
             await asyncio.wait(cancels, return_when=asyncio.FIRST_COMPLETED)
         world.feed.set_book([("104", "100000")], [("105", "100000")])
+        # The rest one by one, while the book and what it triggers are on their way.
+        for order_id in ids[50:]:
+            cancels.append(asyncio.ensure_future(cancel(world, order_id)))
+            await asyncio.wait(cancels[-1:])
         answers = await asyncio.gather(*cancels, return_exceptions=True)
         for order_id, answer in zip(ids, answers, strict=True):
             final = await state(world, order_id)

@@ -1,7 +1,7 @@
 """A drain that meets a stream at any moment ends it with the reason, in full."""
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import pytest
@@ -10,14 +10,18 @@ from refusals import reason
 from execution.server.admission import Call
 from execution.server.clock import SystemClock
 from execution.server.observe import Metrics
-from execution.server.servicer import Replies, StreamRpc
-from execution.server.transports.grpc_aio import GrpcAioTransport
+from execution.server.rpcs import Replies, StreamRpc
+from execution.server.transports import transport_of
+from execution.server.transports.calls import Calls
 from execution.v1 import execution_pb2 as pb
 from execution.v1 import execution_pb2_grpc
 
 
-async def test_a_drain_while_a_stream_begins_still_tells_why() -> None:
-    transport = GrpcAioTransport(SystemClock(), Metrics(), None)
+@pytest.mark.parametrize("name", ["http2", "grpcio"])
+async def test_a_drain_while_a_stream_begins_still_tells_why(
+    name: Literal["http2", "grpcio"],
+) -> None:
+    transport = transport_of(name, Calls(SystemClock(), Metrics(), None))
     drains: list[asyncio.Task[None]] = []
 
     async def watch(_: Any, __: Call, replies: Replies) -> None:

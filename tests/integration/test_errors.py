@@ -112,7 +112,7 @@ async def test_a_message_beyond_the_size_limit_is_refused(world: World) -> None:
 
 
 async def test_rpcs_of_later_versions_are_unimplemented(world: World) -> None:
-    for method in ("ExecuteBatch", "NoSuchRpc"):
+    for method in ("ExecuteOrders", "NoSuchRpc"):
         call: Any = world.channel.unary_unary(f"/execution.v1.ExecutionService/{method}")
         assert (await failure(call(b"", timeout=10))).code() == Code.UNIMPLEMENTED
 

@@ -263,7 +263,7 @@ async def test_nothing_can_be_committed_before_start_and_after_close(
 async def test_close_fails_what_is_in_flight(redis_server: RedisServer) -> None:
     async with open_ledger(redis_server.url) as ledger:
         redis_server.pause()
-        commit = asyncio.create_task(ledger.commit(entry_for(ledger)))
+        commit = asyncio.ensure_future(ledger.commit(entry_for(ledger)))
         await asyncio.sleep(0)
         await ledger.close()
         with pytest.raises(LedgerUnavailable, match="closing"):

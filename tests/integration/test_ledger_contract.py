@@ -130,8 +130,7 @@ async def test_commits_of_one_turn_build_on_each_other(replica: Replicas) -> Non
     for number in range(5):
         entry = entry_for(ledger, order_id=f"o-{number}")
         assert predicted(entry).version == number + 1
-        commits.append(asyncio.create_task(ledger.commit(entry)))
-        await asyncio.sleep(0)
+        commits.append(ledger.commit(entry))
     assert await asyncio.gather(*commits) == [Committed()] * 5
     assert (await ledger.position("ann", "BTC-USDT")).version == 5
 
@@ -139,9 +138,8 @@ async def test_commits_of_one_turn_build_on_each_other(replica: Replicas) -> Non
 async def test_what_builds_on_a_commit_that_was_not_kept_conflicts(replica: Replicas) -> None:
     one, other = await replica(), await replica()
     await one.commit(entry_for(one, SELL, "2", order_id="o-1"))
-    first = asyncio.create_task(other.commit(entry_for(other, order_id="o-2")))
-    await asyncio.sleep(0)
-    second = asyncio.create_task(other.commit(entry_for(other, order_id="o-3")))
+    first = other.commit(entry_for(other, order_id="o-2"))
+    second = other.commit(entry_for(other, order_id="o-3"))
     assert (await first, await second) == (Conflict(), Conflict())
     _, attempts = await place(other, order_id="o-3")
     assert attempts <= 2
@@ -183,7 +181,7 @@ async def test_positions_are_apart_by_user_and_by_symbol(replica: Replicas) -> N
 async def test_a_cancelled_commit_is_kept_whole_or_not_at_all(replica: Replicas) -> None:
     ledger = await replica()
     entry = entry_for(ledger, order_id="o-1")
-    commit = asyncio.create_task(ledger.commit(entry))
+    commit = ledger.commit(entry)
     await asyncio.sleep(0)
     commit.cancel()
     await asyncio.wait([commit])
@@ -287,12 +285,8 @@ async def test_what_built_on_a_trigger_that_lost_conflicts(replica: Replicas) ->
     ledger = await replica()
     first = record_of(armed())
     await ledger.commit(armed())
-    writes = [
-        asyncio.ensure_future(ledger.commit(canceled(first))),
-        asyncio.ensure_future(ledger.commit(filled(ledger, first))),
-    ]
-    await asyncio.sleep(0)
-    writes.append(asyncio.ensure_future(ledger.commit(entry_for(ledger, order_id="o-1"))))
+    writes = [ledger.commit(canceled(first)), ledger.commit(filled(ledger, first))]
+    writes.append(ledger.commit(entry_for(ledger, order_id="o-1")))
     cancel, trigger, order = await asyncio.gather(*writes)
     assert (cancel, order) == (Committed(), Conflict())
     assert isinstance(trigger, Stored)

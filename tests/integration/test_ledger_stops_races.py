@@ -148,7 +148,7 @@ async def test_a_lost_reply_is_not_called_lost_to_another_when_it_may_have_lande
         (record,) = await arm(ledger, "s-1")
         entry = modified(record)
         proxy.swallow(Way.TO_CLIENT)
-        commit = asyncio.create_task(ledger.commit(entry))
+        commit = asyncio.ensure_future(ledger.commit(entry))
         while (present := await other.order("s-1")) == record:
             await asyncio.sleep(0.001)
         assert present == after(record, entry)

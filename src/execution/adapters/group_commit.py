@@ -49,8 +49,14 @@ class CommitLimits:
     commit_timeout_ms: int = 2_000
     """From `commit` to its answer or error, however often it was sent."""
     orders_per_call_max: int = 128
-    calls_in_flight_max: int = 8
-    """Beyond it entries wait, and the next call is fuller."""
+    orders_at_once: int = 32
+    """When so many wait and nothing is under way they leave before the tick ends: in a
+    long tick Redis would have nothing to do.
+    """
+    calls_in_flight_max: int = 2
+    """Beyond it entries wait, and the next call is fuller. Two: while Redis works on one
+    the next is on its way, and what a call costs by itself is shared by more orders.
+    """
     queue_max: int = 20_000
     retry_pause_ms: int = 25
     """Between attempts while Redis says that it cannot right now."""
@@ -128,7 +134,10 @@ class GroupCommit:
             answer=self._loop.create_future(),
         )
         self._queue.append(pending)
-        self.wake()
+        if not self._calls and len(self._queue) >= self._limits.orders_at_once:
+            self._send_all()
+        elif self._wake_handle is None:
+            self.wake()
         return pending.answer
 
     def wake(self) -> None:
@@ -156,7 +165,9 @@ class GroupCommit:
     # Sending.
 
     def _send_all(self) -> None:
-        self._wake_handle = None
+        if self._wake_handle is not None:
+            self._wake_handle.cancel()
+            self._wake_handle = None
         self._requeue_returned()
         self._arm_expiry()
         connection = self._connection()
@@ -234,10 +245,13 @@ class GroupCommit:
             self._refuse(call.batch, LedgerRefused(f"{self._where}: {error}"))
             return
         for pending, answer in zip(call.batch, answers, strict=True):
-            written = isinstance(answer, WasCommitted | WasStored)
-            if isinstance(answer, WasRefused):
+            if shortfall is None and isinstance(answer, WasCommitted):
+                # What nearly every order gets.
+                if not pending.answer.done():
+                    pending.answer.set_result(_COMMITTED)
+            elif isinstance(answer, WasRefused):
                 self._not_now_or_never([pending], answer.message, call.connection)
-            elif written and shortfall is not None:
+            elif shortfall is not None and isinstance(answer, (WasCommitted, WasStored)):
                 self._not_now_or_never([pending], shortfall, call.connection)
             else:
                 self._settle(pending, answer)

@@ -80,23 +80,29 @@ class RedisLedger:
         """The position as last known or predicted; flat at version 0 if never seen."""
         return self._knowledge.recall(user_id, symbol)
 
-    async def commit(self, entry: Entry) -> CommitResult:
+    def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
         """Commits the entry whole or not at all, once for ever.
 
         Called in the same tick as the `recall` of its basis, it is chained on
         it: `recall` gives the entry's outcome from here on. Answers when the
-        configured durability is reached. Raises `LedgerUnavailable` and
-        `LedgerRefused`, within `commit_timeout_ms`.
+        configured durability is reached. Ends with `LedgerUnavailable` or
+        `LedgerRefused` within `commit_timeout_ms`. Raises `ValueError` for an
+        entry that contradicts itself.
         """
         group = self._group
         if group is None:
-            raise LedgerUnavailable(f"{self._where}: the ledger is not open; nothing was sent")
-        if self._link.down_ms() > self._config.commit.commit_timeout_ms:
-            # Waiting would only gather callers; the link goes on trying, and a
-            # caller that tries again at once must not keep it from it.
-            await asyncio.sleep(0)
-            raise self._link_failure()
-        return await group.submit(entry)
+            message = f"{self._where}: the ledger is not open; nothing was sent"
+            return self._failing(LedgerUnavailable(message))
+        if (
+            group.unreachable is not None
+            and self._link.down_ms() > self._config.commit.commit_timeout_ms
+        ):
+            # Waiting would only gather callers.
+            return self._failing(self._link_failure())
+        try:
+            return group.submit(entry)
+        except LedgerUnavailable as error:
+            return self._failing(error)
 
     async def order(self, order_id: str) -> Record | None:
         """The record of an order, None if there is none.
@@ -218,9 +224,23 @@ class RedisLedger:
             if isinstance(error, LedgerRefused):
                 self._group.fail_waiting(error)
 
+    def _failing(self, error: Unavailable) -> "asyncio.Future[CommitResult]":
+        """Fails on the next turn of the loop: the link goes on trying meanwhile, and a
+        caller that tries again at once must not keep it from it.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[CommitResult] = loop.create_future()
+        loop.call_soon(_fail, answer, error)
+        return answer
+
     def _link_failure(self) -> Unavailable:
         failure = self._link.failure
         return type(failure)(f"{failure.message}; nothing was sent", failure.metadata)
 
     def _corrupt(self, key: str, why: str) -> Unavailable:
         return redis_error(f"CORRUPT {key} is not a record of this version: {why}", self._where)
+
+
+def _fail(answer: "asyncio.Future[CommitResult]", error: Unavailable) -> None:
+    if not answer.done():
+        answer.set_exception(error)

@@ -51,7 +51,12 @@ class PositionKnowledge:
             epoch = belief[1]
         else:
             return UNCHAINED
-        self._believe(key, basis if outcome is None else outcome, epoch)
+        believed = basis if outcome is None else outcome
+        if belief is None:
+            self._believe(key, believed, epoch)
+        else:
+            # `recall` has just made it the latest used.
+            self._beliefs[key] = (believed, epoch)
         return epoch
 
     def correct(self, position: Position, epoch: int) -> None:

@@ -44,6 +44,14 @@ _FILE = click.Path(path_type=Path)
 @option("--tls-key", "PEM key of it.", type=_FILE)
 @option("--tls-client-ca", "PEM CA that clients must show a certificate of.", type=_FILE)
 @option("--auth-tokens", "JSON file of bearer tokens and their users.", type=_FILE)
+@option("--max-connections", "Connections before more are sent away.", type=int, default=4_096)
+@option(
+    "--max-connection-age-seconds",
+    "Age at which a connection is asked to be opened anew; 0: never.",
+    type=float,
+    default=0.0,
+)
+@click.option("--share-port", is_flag=True, hidden=True)
 @option(
     "--log-level",
     "Logs go to standard error.",
@@ -57,11 +65,13 @@ def command(log_level: str, liquidity: str, **settings: Any) -> None:
     """
     from execution.server.app import serve  # noqa: PLC0415 - --help needs none of it
     from execution.server.observe import log_to_stderr  # noqa: PLC0415 - as above
+    from execution.server.workers import serve_workers  # noqa: PLC0415 - as above
 
     log_to_stderr(log_level)
     config = ServeConfig(liquidity=LiquidityMode(liquidity), **settings)
+    serving = serve if config.workers == 1 else serve_workers
     try:
-        status = run(serve(config, announce=lambda line: print(line, flush=True)))
+        status = run(serving(config, announce=lambda line: print(line, flush=True)))
     except StartupError as error:
         print(f"execution-service serve: {error}", file=sys.stderr)
         status = 2

@@ -70,13 +70,21 @@ class InFlight:
         self.limit = limit
         self.count = 0
 
-    def __enter__(self) -> None:
+    def enter(self) -> None:
+        """One more is under way. Raises `Overloaded`."""
         if self.count >= self.limit:
             raise Overloaded(f"{self.limit} orders are under way; retry later")
         self.count += 1
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
+        """It has ended."""
         self.count -= 1
+
+    def __enter__(self) -> None:
+        self.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
 
 def _users(users: object, file: Path) -> frozenset[str] | None:

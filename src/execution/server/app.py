@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
+import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from execution.adapters.ledger import LedgerConfig, RedisLedger
 from execution.adapters.order_stream import OrderStreamConfig, RedisOrderStream
@@ -25,10 +27,14 @@ from execution.pricing import Liquidity
 from execution.server.admission import InFlight, Tokens
 from execution.server.clock import SystemClock, order_ids
 from execution.server.config import ServeConfig, host_port
+from execution.server.garbage import collect_when_quiet, freeze
 from execution.server.health import HealthMonitor
 from execution.server.observe import Metrics, MetricsServer
+from execution.server.orders import Orders
 from execution.server.servicer import SERVICE, ExecutionServicer
-from execution.server.transports.grpc_aio import GrpcAioTransport, Tls
+from execution.server.transports import transport_of
+from execution.server.transports.calls import Calls
+from execution.server.transports.tls import Tls
 from execution.stop_orders import StopOrders
 from execution.stop_watch import StopWatch, WatchConfig
 
@@ -93,6 +99,10 @@ class App:
     async def ready(self) -> Ready:
         """Waits until the service can execute orders."""
         await self._health.wait_until_serving()
+        collecting = asyncio.create_task(
+            collect_when_quiet(lambda: self.metrics.orders, lambda: self._in_flight.count)
+        )
+        self._closing.callback(collecting.cancel)
         return Ready(
             grpc=self._grpc_address,
             metrics=self._metrics_address,
@@ -142,28 +152,35 @@ class App:
     async def _start_serving(self, tls: Tls | None, tokens: Tokens | None) -> None:
         """Listens; from here on calls arrive."""
         config = self.config
-        in_flight = InFlight(config.max_in_flight)
+        in_flight = self._in_flight = InFlight(config.max_in_flight)
         self.metrics.track_in_flight(lambda: in_flight.count)
-        servicer = ExecutionServicer(
-            self._executor,
-            self._stop_orders,
-            self._order_stream,
-            self._clock,
-            order_ids(self._clock),
-            in_flight,
-            self.metrics,
+        orders = Orders(
+            self._executor, self._clock, order_ids(self._clock), in_flight, self.metrics
         )
-        self._transport = GrpcAioTransport(self._clock, self.metrics, tokens)
+        servicer = ExecutionServicer(orders, self._executor, self._stop_orders, self._order_stream)
+        calls = Calls(self._clock, self.metrics, tokens)
+        self._transport = transport_of(
+            config.transport_in_use(),
+            calls,
+            connections_max=config.max_connections,
+            age_seconds_max=config.max_connection_age_seconds or None,
+            share_port=config.share_port,
+        )
         self._transport.serve(servicer.rpcs())
-        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._transport.server)
-        reflection.enable_server_reflection(
-            (SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._transport.server
+        server: Any = self._transport.server
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
+        add_reflection: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
+        add_reflection(
+            reflection.aio.ReflectionServicer(
+                (SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+            ),
+            server,
         )
         self._grpc_address = await self._transport.start(config.listen, tls)
         # Not every end comes by a drain.
         self._closing.push_async_callback(self._transport.stop)
         host, port = host_port(config.metrics_listen, "--metrics-listen")
-        metrics_server = MetricsServer(self.metrics, host, port)
+        metrics_server = MetricsServer(self.metrics.registry, host, port)
         self._closing.callback(metrics_server.close)
         self._metrics_address = metrics_server.address
 
@@ -221,13 +238,14 @@ async def serve(config: ServeConfig, announce: Callable[[str], None]) -> int:
     0 after a drain, 1 if a second signal or the time limit cut it short. Raises
     `StartupError`.
     """
-    signals = _Signals()
+    signals = _Signals(worker=config.share_port)
     app = App(config)
     try:
         await app.start()
         ready = asyncio.create_task(app.ready())
         await _first(ready, signals.first.wait())
         if ready.done():
+            freeze()
             announce(ready.result().line())
         else:
             ready.cancel()
@@ -270,14 +288,25 @@ async def _first(
 
 
 class _Signals:
-    """SIGTERM and SIGINT as events: the first asks, the second insists."""
+    """SIGTERM and SIGINT as events: the first asks, the second insists.
 
-    def __init__(self) -> None:
+    A worker is also asked by the end of its standard input, which whoever
+    started it holds open.
+    """
+
+    def __init__(self, *, worker: bool) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._arrived)
+        if worker:
+            loop.add_reader(sys.stdin.fileno(), self._left_alone)
+
+    def _left_alone(self) -> None:
+        if not os.read(sys.stdin.fileno(), 1):
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            self.first.set()
 
     def _arrived(self) -> None:
         (self.second if self.first.is_set() else self.first).set()

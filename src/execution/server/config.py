@@ -1,6 +1,7 @@
 """What `serve` can be told; checked whole before anything starts."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
@@ -8,9 +9,10 @@ from execution.adapters.durability import Durability, DurabilityMode, parse_dura
 from execution.decimals import canonical
 from execution.errors import StartupError
 from execution.pricing import LiquidityMode
-from execution.server.transports.grpc_aio import Tls
+from execution.server.transports.tls import Tls
 from execution.settlement import FeeRate
 
+WORKERS_MAX: Final = 256
 TRANSPORTS: Final = ("auto", "http2", "grpcio")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
@@ -38,16 +40,16 @@ class ServeConfig:
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     auth_tokens: Path | None = None
+    max_connections: int = 4_096
+    max_connection_age_seconds: float = 0.0
+    share_port: bool = False
+    """Whether other workers listen there, too; set by the process that starts them."""
 
     def check(self) -> None:
         """Raises `StartupError` for a setting that cannot work, by its flag."""
-        if self.workers != 1:
-            raise StartupError(
-                "--workers: this version runs one worker a process; run more replicas"
-                " on one Redis instead, they share everything but the account of liquidity"
-            )
-        if self.transport == "http2":
-            raise StartupError("--transport http2: not in this version; use grpcio")
+        if not 1 <= self.workers <= WORKERS_MAX:
+            raise StartupError(f"--workers: must be from 1 to {WORKERS_MAX}")
+        self.transport_in_use()
         if not 1 <= self.max_snapshot_age_ms <= 60_000:
             raise StartupError("--max-snapshot-age-ms: must be from 1 to 60000")
         if not 0 <= self.drain_seconds <= 3_600:
@@ -56,6 +58,10 @@ class ServeConfig:
             raise StartupError("--trigger-retry-ms: must be from 0 to 86400000")
         if self.max_in_flight < 0 or self.depth < 0:
             raise StartupError("--max-in-flight and --depth: must not be negative")
+        if self.max_connections < 1:
+            raise StartupError("--max-connections: must be above zero")
+        if not 0 <= self.max_connection_age_seconds <= 31_536_000:
+            raise StartupError("--max-connection-age-seconds: must be from 0 (never) to a year")
         if self.symbol_service is not None:
             host_port(self.symbol_service, "--symbol-service")
         host_port(self.listen, "--listen")
@@ -63,6 +69,16 @@ class ServeConfig:
         self.fee_rate()
         if self.redis_url is None and self.durability_of_commits().replicas:
             raise StartupError("--durability replicated:N: the embedded Redis has no replicas")
+
+    def transport_in_use(self) -> Literal["http2", "grpcio"]:
+        """`--transport`, auto resolved: http2 where ngh2 is installed."""
+        installed = find_spec("ngh2") is not None
+        if self.transport == "http2" and not installed:
+            raise StartupError(
+                "--transport http2: ngh2 is not installed; it comes with execution-service[server]"
+                " where it has wheels, or choose grpcio"
+            )
+        return "grpcio" if self.transport == "grpcio" or not installed else "http2"
 
     def fee_rate(self) -> FeeRate:
         """`--taker-fee-bps` as an exact rate."""

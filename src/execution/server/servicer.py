@@ -4,90 +4,44 @@ No transport in it: a transport serves what `rpcs` lists, turns typed errors
 into statuses and counts. What the table does not list is UNIMPLEMENTED.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
-
-from google.protobuf.message import Message
+from functools import partial
+from typing import Final
 
 from execution.errors import SlowReader
 from execution.executor import Executor
 from execution.model import OrderType
-from execution.ports import Clock, OrderStream
-from execution.server.admission import Call, InFlight
+from execution.ports import OrderStream
+from execution.server.admission import Call
+from execution.server.batches import BatchOrders, OrderPipeline
 from execution.server.messages import position_message, report_message, update_message
-from execution.server.observe import Metrics
-from execution.server.requests import (
-    modification,
-    order_key,
-    order_of,
-    position_key,
-    watch_terms,
-)
+from execution.server.orders import Orders
+from execution.server.requests import modification, order_key, position_key, watch_terms
+from execution.server.rpcs import Answer, PipelineRpc, PlainRpc, Replies, Rpc, StreamRpc, UnaryRpc
 from execution.stop_orders import StopOrders
 from execution.v1 import execution_pb2 as pb
 
 SERVICE: Final = "execution.v1.ExecutionService"
 
 
-@dataclass(frozen=True, slots=True)
-class UnaryRpc:
-    """One unary rpc as a transport needs to know it."""
-
-    method: str
-    request: type[Message]
-    handle: Callable[[Any, Call], Awaitable[Message]]
-
-
-class Replies(Protocol):
-    """The way back to the caller of a stream."""
-
-    async def begin(self, token: str) -> None:
-        """Tells the caller that the stream stands, and where it begins."""
-
-    async def send(self, message: Message) -> None:
-        """Waits until there is room for the message. Raises `SlowReader`."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRpc:
-    """One rpc with one request and many replies; it ends when `handle` does.
-
-    What `handle` waits for may be broken off at any moment, by a caller that
-    goes away or a replica that shuts down.
-    """
-
-    method: str
-    request: type[Message]
-    handle: Callable[[Any, Call, Replies], Awaitable[None]]
-
-
 class ExecutionServicer:
     """ExecutionService over an `Executor` and what comes after it."""
 
     def __init__(
-        self,
-        executor: Executor,
-        stops: StopOrders,
-        updates: OrderStream,
-        clock: Clock,
-        new_order_id: Callable[[], str],
-        in_flight: InFlight,
-        metrics: Metrics,
+        self, orders: Orders, executor: Executor, stops: StopOrders, updates: OrderStream
     ) -> None:
+        self._orders = orders
         self._executor = executor
         self._stops = stops
         self._updates = updates
-        self._clock = clock
-        self._new_order_id = new_order_id
-        self._in_flight = in_flight
-        self._metrics = metrics
+        self._in_flight = orders.in_flight
 
-    def rpcs(self) -> tuple[UnaryRpc | StreamRpc, ...]:
+    def rpcs(self) -> tuple[Rpc, ...]:
         """Every rpc that is served."""
         return (
-            UnaryRpc("ExecuteMarketOrder", pb.OrderRequest, self.execute_market_order),
-            UnaryRpc("ExecuteSLOrder", pb.OrderRequest, self.execute_sl_order),
+            PlainRpc("ExecuteMarketOrder", partial(self._execute, OrderType.MARKET)),
+            PlainRpc("ExecuteSLOrder", partial(self._execute, OrderType.SL)),
+            PlainRpc("ExecuteBatch", BatchOrders(self._orders).handle),
+            PipelineRpc("ExecuteStream", partial(OrderPipeline, self._orders)),
             UnaryRpc("CancelOrder", pb.CancelOrderRequest, self.cancel_order),
             UnaryRpc("ModifyOrder", pb.ModifyOrderRequest, self.modify_order),
             UnaryRpc("GetOrder", pb.GetOrderRequest, self.get_order),
@@ -95,25 +49,11 @@ class ExecutionServicer:
             StreamRpc("WatchOrders", pb.WatchOrdersRequest, self.watch_orders),
         )
 
-    async def execute_market_order(
-        self, request: pb.OrderRequest, call: Call
-    ) -> pb.ExecutionReport:
-        """Executes now; the stored report if the order id was executed before."""
-        return await self._execute(request, OrderType.MARKET, call)
-
-    async def execute_sl_order(self, request: pb.OrderRequest, call: Call) -> pb.ExecutionReport:
-        """Rests, or executes now; the present state if the order id is known."""
-        return await self._execute(request, OrderType.SL, call)
-
-    async def _execute(
-        self, request: pb.OrderRequest, order_type: OrderType, call: Call
-    ) -> pb.ExecutionReport:
-        with self._in_flight:
-            order = order_of(request, order_type, self._clock.time_ns(), self._new_order_id)
-            call.require_user(order.user_id)
-            report = await self._executor.execute(order, call.deadline_ns)
-        self._metrics.executed(report)
-        return report_message(report)
+    def _execute(self, order_type: OrderType, data: bytes, call: Call, answer: Answer) -> None:
+        """Executes now, or rests; the present state if the order id is known."""
+        cancel = self._orders.take(data, order_type, call, answer)
+        if cancel is not None:
+            answer.on_gone(cancel)
 
     async def cancel_order(self, request: pb.CancelOrderRequest, call: Call) -> pb.ExecutionReport:
         """Cancels an order that rests; the same answer again if it is cancelled already."""

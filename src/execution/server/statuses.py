@@ -5,6 +5,7 @@ google.rpc.BadRequest for bad fields, ErrorInfo for everything else, RetryInfo
 where a retry can help, and the order's present state where that is the reason.
 """
 
+import logging
 from typing import Final
 
 from google.protobuf.any_pb2 import Any
@@ -18,6 +19,7 @@ from execution.errors import (
     ExecutionError,
     FieldViolation,
     InvalidArgument,
+    StatusCode,
     TooLate,
 )
 from execution.server.messages import report_message
@@ -29,12 +31,21 @@ MESSAGE_LENGTH_MAX: Final = 1_000
 """A status message travels in a header, and headers are limited."""
 
 
+_log = logging.getLogger(__name__)
+
+
 def status_of(error: ExecutionError) -> Status:
     """The google.rpc.Status of a foreseen failure."""
     details = [_packed(detail) for detail in _details(error)]
     return Status(
         code=error.code.value, message=error.message[:MESSAGE_LENGTH_MAX], details=details
     )
+
+
+def internal_status(error: Exception, where: str) -> Status:
+    """The status of a bug; what it was is for our log, not for the caller."""
+    _log.error("unforeseen failure in %s", where, exc_info=error)
+    return Status(code=StatusCode.INTERNAL.value, message="a bug in execution-service; see its log")
 
 
 def not_protobuf(kind: str) -> InvalidArgument:

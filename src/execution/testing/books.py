@@ -73,9 +73,11 @@ class SimulatedBooks:
     hears of every book that is shown.
     """
 
-    def __init__(self, *, pushing: bool = True) -> None:
+    def __init__(self, *, pushing: bool = True, at_once: bool = False) -> None:
         self.pushing = pushing
         """While False nobody hears of a book who does not ask."""
+        self.at_once = at_once
+        """Whether orders meet the present book without a question, where they may."""
         self.asked: list[Asked] = []
         self.arrivals = Arrivals()
         self._books: dict[str, Snapshot] = {}
@@ -147,6 +149,12 @@ class SimulatedBooks:
     def pending(self) -> tuple["PendingBook", ...]:
         """The questions that wait for an answer, oldest first."""
         return tuple(self._pending)
+
+    def newest(self, symbol: str) -> Snapshot | None:
+        """The present book, if books come `at_once`; see `ports.BookSource`."""
+        if not self.at_once or self._held or self._error is not None:
+            return None
+        return self._newest(symbol)
 
     async def snapshot(self, symbol: str, arrived_ns: int) -> Snapshot | None:
         """The newest book of the symbol, None if unknown; see `ports.BookSource`."""

@@ -137,14 +137,16 @@ class SimulatedLedger:
         known = self._predicted.get(key) or self._confirmed.get(key)
         return known or Position(user_id, symbol)
 
-    async def commit(self, entry: Entry) -> CommitResult:
+    def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
         """Commits the entry whole or not at all; see `ports.Ledger`.
 
         Raises `ValueError` for an entry that contradicts itself.
         """
-        self._require_connection()
         check_entry(entry)
         commit = PendingCommit(self, entry)
+        if not self.connected:
+            commit.answer.set_exception(_not_connected())
+            return commit.answer
         self._pending.append(commit)
         if entry.position is not None:
             self._predicted[commit.key] = entry.position
@@ -152,7 +154,7 @@ class SimulatedLedger:
             meets = _FATES[self._next_fault(entry)]
             asyncio.get_running_loop().call_soon(meets, commit)
         self.arrivals.note()
-        return await commit.answer
+        return commit.answer
 
     async def order(self, order_id: str) -> Record | None:
         """The record of an order, None if there is none."""
@@ -174,7 +176,7 @@ class SimulatedLedger:
 
     def _require_connection(self) -> None:
         if not self.connected:
-            raise LedgerUnavailable("the simulated ledger is not connected")
+            raise _not_connected()
 
     def _learn(self, commit: "PendingCommit", *, kept: bool, told: bool) -> None:
         """What this process knows of the position once the commit has ended."""
@@ -263,6 +265,10 @@ class PendingCommit:
             return False
         self._ledger._pending.remove(self)
         return True
+
+
+def _not_connected() -> LedgerUnavailable:
+    return LedgerUnavailable("the simulated ledger is not connected")
 
 
 def _lose_after(commit: PendingCommit) -> None:

@@ -1,94 +1,62 @@
-"""The servicers over grpcio's asyncio server.
-
-Bytes come in raw and are parsed here, so that what is no protobuf message is
-INVALID_ARGUMENT and not the INTERNAL that grpcio would make of it.
-"""
+"""The servicers over grpcio's asyncio server."""
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn, TypeAlias
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 import grpc
-from google.protobuf.message import DecodeError, Message
 
-from execution.errors import Draining, ExecutionError, SlowReader, StartupError, StatusCode
-from execution.ports import Clock
-from execution.server.admission import Call, Tokens
-from execution.server.observe import CallOutcome, Metrics
-from execution.server.servicer import SERVICE, StreamRpc, UnaryRpc
-from execution.server.statuses import DETAILS_KEY, not_protobuf, status_of
+from execution.errors import StartupError, StatusCode
+from execution.server.rpcs import PipelineRpc, PlainRpc, Rpc, UnaryRpc
+from execution.server.servicer import SERVICE
+from execution.server.transports.call import (
+    Metadata,
+    PlainHandler,
+    PlainStreamHandler,
+)
+from execution.server.transports.calls import Calls, ContextHandler, header_of, rpc_code, serialize
+from execution.server.transports.tls import Tls
 
 MESSAGE_BYTES_MAX: Final = 1_048_576
-_QUIET_SECONDS: Final = 0.05
+REPLY_BYTES_MAX: Final = 16_777_216
+STREAM_UNANSWERED_MAX: Final = 1_024
+"""Requests of one stream under way; more are read once some are answered."""
+
 _REFUSE_SECONDS_MAX: Final = 1.0
 """How long calls that keep coming are told to go elsewhere before the port closes."""
 _FLUSH_SECONDS: Final = 0.25
 """For answers that are written but not sent when the port closes."""
 
-SEND_SECONDS_MAX: Final = 10.0
-"""How long a reader of a stream may leave no room for the next message."""
-BEGINS_KEY: Final = "resume-token"
-"""Initial metadata key of a stream: where it begins."""
-
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    # A port that is taken is an error, not a port shared in secret.
-    ("grpc.so_reuseport", 0),
+    ("grpc.max_send_message_length", REPLY_BYTES_MAX),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
-_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
-_Context: TypeAlias = "grpc.aio.ServicerContext[bytes, Message]"
-_Handler: TypeAlias = Callable[[bytes, _Context], Awaitable[Message]]
-_StreamHandler: TypeAlias = Callable[[bytes, _Context], Awaitable[None]]
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """PEM contents; with a client CA, clients must show a certificate of it."""
-
-    certificate: bytes
-    key: bytes
-    client_ca: bytes | None = None
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class GrpcAioTransport:
     """One grpc.aio server; standard generated servicers can be added to `server`."""
 
-    def __init__(self, clock: Clock, metrics: Metrics, tokens: Tokens | None) -> None:
-        self._clock = clock
-        self._metrics = metrics
-        self._tokens = tokens
-        self._calls = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._streams: set[asyncio.Timeout] = set()
-        """Of every stream that is open; to reschedule it ends the stream."""
-        self._draining = False
-        self._refused = 0
-        self.server = grpc.aio.server(options=_OPTIONS)
+    def __init__(
+        self, calls: Calls, *, age_seconds_max: float | None = None, share_port: bool = False
+    ) -> None:
+        self._calls = calls
+        # A port that is taken is an error, not a port shared in secret.
+        options = [*_OPTIONS, ("grpc.so_reuseport", int(share_port))]
+        if age_seconds_max is not None:
+            options.append(("grpc.max_connection_age_ms", int(age_seconds_max * 1_000)))
+        self.server = grpc.aio.server(options=options)
 
-    def serve(self, rpcs: Sequence[UnaryRpc | StreamRpc]) -> None:
+    def serve(self, rpcs: Sequence[Rpc]) -> None:
         """Adds the rpcs of ExecutionService."""
-        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            rpc.method: (
-                grpc.unary_unary_rpc_method_handler(
-                    self._unary(rpc), response_serializer=_serialize
-                )
-                if isinstance(rpc, UnaryRpc)
-                else grpc.unary_stream_rpc_method_handler(
-                    self._stream(rpc), response_serializer=_serialize
-                )
-            )
-            for rpc in rpcs
-        }
-        generic = grpc.method_handlers_generic_handler(SERVICE, handlers)
-        self.server.add_generic_rpc_handlers((generic,))
+        handlers = {rpc.method: self._handler(rpc) for rpc in rpcs}
+        self.server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICE, handlers),)
+        )
 
     async def start(self, listen: str, tls: Tls | None) -> str:
         """Listens on HOST:PORT (port 0: any) or unix:PATH; returns the address.
@@ -117,165 +85,135 @@ class GrpcAioTransport:
         The port stays open meanwhile: grpcio cancels what arrives at a closing
         one, and a client cannot tell that from a cancelled order.
         """
-        self._draining = True
-        for stream in self._streams:
-            stream.reschedule(asyncio.get_running_loop().time())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(seconds, _REFUSE_SECONDS_MAX)):
-                await self._quiet()
+        await self._calls.drain(seconds)
+        # grpcio queues calls unseen.
+        await self._calls.quiet(min(seconds, _REFUSE_SECONDS_MAX))
 
     async def stop(self) -> None:
         """Closes the port and ends what is left, watches of health included."""
         await self.server.stop(_FLUSH_SECONDS)
 
-    async def _quiet(self) -> None:
-        """Returns once no call has come for a moment: grpcio queues calls unseen."""
-        refused = -1
-        while refused != self._refused or self._calls:
-            refused = self._refused
-            await asyncio.sleep(_QUIET_SECONDS)
-
-    def _unary(self, rpc: UnaryRpc) -> _Handler:
-        metrics = self._metrics.rpc(SERVICE, rpc.method)
-
-        async def handle(data: bytes, context: _Context) -> Message:
-            with metrics.call() as outcome, self._under_way():
-                try:
-                    self._require_open()
-                    call = self._call(context)
-                    reply = await rpc.handle(_parse(rpc.request, data), call)
-                except ExecutionError as error:
-                    await _abort(context, error, outcome)
-                except Exception:  # noqa: BLE001 - the boundary: a bug must not kill the server
-                    await _abort_unforeseen(context, rpc.method, outcome)
-                outcome.code = StatusCode.OK
-                return reply
-
-        return handle
-
-    def _stream(self, rpc: StreamRpc) -> _StreamHandler:
-        metrics = self._metrics.rpc(SERVICE, rpc.method, "server_stream")
-
-        async def handle(data: bytes, context: _Context) -> None:
-            with metrics.call() as outcome, self._under_way():
-                try:
-                    self._require_open()
-                    async with self._until_drained():
-                        request, call = _parse(rpc.request, data), self._call(context)
-                        await rpc.handle(request, call, _Replies(context))
-                except ExecutionError as error:
-                    await _abort(context, error, outcome)
-                except Exception:  # noqa: BLE001 - the boundary: a bug must not kill the server
-                    await _abort_unforeseen(context, rpc.method, outcome)
-                outcome.code = StatusCode.OK
-
-        return handle
-
-    @contextlib.asynccontextmanager
-    async def _until_drained(self) -> AsyncIterator[None]:
-        """Breaks off what is inside when the drain begins. Raises `Draining`."""
-        stream = asyncio.timeout(None)
-        try:
-            async with stream:
-                self._streams.add(stream)
-                try:
-                    yield
-                finally:
-                    self._streams.discard(stream)
-        except TimeoutError:
-            if not stream.expired():
-                raise
-            raise _draining() from None
-
-    @contextlib.contextmanager
-    def _under_way(self) -> Iterator[None]:
-        self._calls += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._calls -= 1
-            if not self._calls:
-                self._idle.set()
-
-    def _require_open(self) -> None:
-        if self._draining:
-            self._refused += 1
-            raise _draining()
-
-    def _call(self, context: _Context) -> Call:
-        left = context.time_remaining()
-        deadline_ns = (
-            None if left is None else self._clock.monotonic_ns() + int(left * 1_000_000_000)
+    def _handler(self, rpc: Rpc) -> "grpc.RpcMethodHandler[Any, Any]":
+        calls = self._calls
+        if isinstance(rpc, PlainRpc):
+            return grpc.unary_unary_rpc_method_handler(_awaited(calls.plain(rpc)))
+        if isinstance(rpc, PipelineRpc):
+            return grpc.stream_stream_rpc_method_handler(_streamed(calls.pipeline(rpc)))
+        if isinstance(rpc, UnaryRpc):
+            return grpc.unary_unary_rpc_method_handler(calls.unary(rpc))
+        return grpc.unary_stream_rpc_method_handler(
+            calls.stream(rpc), response_serializer=serialize
         )
-        if self._tokens is None:
-            return Call(deadline_ns)
-        metadata = dict(context.invocation_metadata() or ())
-        authorization = metadata.get("authorization")
-        text = authorization if isinstance(authorization, str) else None
-        return Call(deadline_ns, self._tokens.users(text))
 
 
-class _Replies:
-    """The way back to the caller of a stream; see `execution.server.servicer.Replies`."""
+class _Ended(Exception):
+    """How a call ended that was not answered OK."""
+
+    def __init__(self, code: StatusCode, message: str, metadata: Metadata) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.metadata = metadata
+
+    async def abort(self, context: _Context) -> None:
+        """Tells the caller."""
+        trailers: Any = self.metadata
+        await context.abort(rpc_code(self.code), self.message, trailing_metadata=trailers)
+
+
+class _Call:
+    """`call.PlainCall` over a context; `answer` is what it came to."""
 
     def __init__(self, context: _Context) -> None:
         self._context = context
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.gone: list[Callable[[], object]] = []
 
-    async def begin(self, token: str) -> None:
-        """Tells the caller that the stream stands, and where it begins.
+    def reply(self, message: bytes) -> None:
+        if not self.answer.done():
+            self.answer.set_result(message)
 
-        Never left half way: grpcio forgets metadata whose sending was broken
-        off, sends it again with the status, and the call ends without details.
-        """
-        sending = asyncio.ensure_future(self._context.send_initial_metadata(((BEGINS_KEY, token),)))
+    def fail(self, code: StatusCode, message: str, metadata: Metadata = ()) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(_Ended(code, message, metadata))
+
+    def on_gone(self, callback: Callable[[], object]) -> None:
+        self.gone.append(callback)
+
+    def seconds_left(self) -> float | None:
+        return self._context.time_remaining()
+
+    def header(self, name: str) -> str | None:
+        return header_of(self._context, name)
+
+
+def _awaited(handle: PlainHandler) -> ContextHandler:
+    async def unary(data: bytes, context: _Context) -> bytes:
+        call = _Call(context)
+        handle(data, call)
         try:
-            await asyncio.shield(sending)
+            return await call.answer
+        except _Ended as ended:
+            await ended.abort(context)
+            raise
         except asyncio.CancelledError:
-            await sending
+            for callback in call.gone:
+                callback()
             raise
 
-    async def send(self, message: Message) -> None:
-        """Waits until there is room for the message. Raises `SlowReader`."""
-        room = asyncio.timeout(SEND_SECONDS_MAX)
+    return unary
+
+
+class _Stream:
+    """`call.StreamCall` over a context; what it sends waits in `answers`."""
+
+    def __init__(self, context: _Context) -> None:
+        self._context = context
+        self.answers: asyncio.Queue[bytes | _Ended | None] = asyncio.Queue()
+        self.room = asyncio.Semaphore(STREAM_UNANSWERED_MAX)
+
+    def send(self, message: bytes) -> None:
+        self.answers.put_nowait(message)
+
+    def finish(self) -> None:
+        self.answers.put_nowait(None)
+
+    def fail(self, code: StatusCode, message: str, metadata: Metadata = ()) -> None:
+        self.answers.put_nowait(_Ended(code, message, metadata))
+
+    def seconds_left(self) -> float | None:
+        return self._context.time_remaining()
+
+    def header(self, name: str) -> str | None:
+        return header_of(self._context, name)
+
+
+def _streamed(begin: PlainStreamHandler) -> Any:
+    async def stream(requests: AsyncIterator[bytes], context: _Context) -> None:
+        stream = _Stream(context)
+        handler = begin(stream)
+
+        async def read() -> None:
+            async for data in requests:
+                await stream.room.acquire()
+                handler.message(data)
+            handler.end()
+
+        reading = asyncio.create_task(read())
         try:
-            async with room:
-                await self._context.write(message)
-        except TimeoutError:
-            if not room.expired():
-                raise
-            raise SlowReader(f"nothing was read for {SEND_SECONDS_MAX} s") from None
+            while (answer := await stream.answers.get()) is not None:
+                if isinstance(answer, _Ended):
+                    await answer.abort(context)
+                    return
+                await context.write(answer)
+                stream.room.release()
+        finally:
+            handler.gone()
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
 
-
-def _draining() -> Draining:
-    return Draining("this replica is shutting down; retry with the same id")
-
-
-def _parse(kind: type[Message], data: bytes) -> Message:
-    try:
-        return kind.FromString(data)
-    except DecodeError as error:
-        raise not_protobuf(kind.DESCRIPTOR.full_name) from error
-
-
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString(deterministic=True)
-
-
-async def _abort(context: _Context, error: ExecutionError, outcome: CallOutcome) -> NoReturn:
-    outcome.code = error.code
-    status = status_of(error)
-    trailers: Any = ((DETAILS_KEY, status.SerializeToString()),)
-    await context.abort(_CODES[error.code.value], status.message, trailing_metadata=trailers)
-
-
-async def _abort_unforeseen(context: _Context, method: str, outcome: CallOutcome) -> NoReturn:
-    _log.exception("unforeseen failure in %s", method)
-    outcome.code = StatusCode.INTERNAL
-    await context.abort(grpc.StatusCode.INTERNAL, "a bug in execution-service; see its log")
+    return stream
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:

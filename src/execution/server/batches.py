@@ -1,0 +1,232 @@
+"""Many orders in one call: ExecuteBatch and ExecuteStream.
+
+Every order gets an item of its own, in the order sent; one that a unary call
+would have failed gets its status in `error`, and its neighbours never notice.
+"""
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.message import DecodeError
+
+from execution.errors import ExecutionError, FieldViolation, InvalidArgument
+from execution.executor import Cancel
+from execution.server.admission import Call
+from execution.server.messages import batch_bytes
+from execution.server.orders import OrderAnswer, Orders
+from execution.server.rpcs import Answer, PipelineReplies
+from execution.server.statuses import internal_status, not_protobuf, status_of
+from execution.v1 import execution_pb2 as pb
+
+if TYPE_CHECKING:
+    from google.rpc.status_pb2 import Status
+
+BATCH_MAX: Final = 1_000
+"""Orders in one batch; its reply has to fit into a message, too."""
+
+_BATCH: Final = pb.OrderBatch.DESCRIPTOR.full_name
+_ORDERS_FIELD: Final = pb.OrderBatch.ORDERS_FIELD_NUMBER
+
+
+class BatchOrders:
+    """ExecuteBatch: executes all, and answers when the last is committed."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+
+    def handle(self, data: bytes, call: Call, answer: Answer) -> None:
+        """Raises `InvalidArgument` for what is no batch, or too large a one."""
+        _Batch(self._orders, _requests(data), call, answer).begin()
+
+
+class _Batch:
+    """One batch under way."""
+
+    def __init__(self, orders: Orders, requests: list[bytes], call: Call, answer: Answer) -> None:
+        self._orders = orders
+        self._requests = requests
+        self._call = call
+        self._answer = answer
+        self.reports = [b""] * len(requests)
+        self._missing = len(requests)
+
+    def begin(self) -> None:
+        """Begins every order; some may be answered before this returns."""
+        if not self._requests:
+            self._answer.reply(b"")
+            return
+        waiting = [
+            cancel
+            for number, data in enumerate(self._requests)
+            if (cancel := _take(self._orders, data, self._call, _Item(self, number, data)))
+        ]
+        if waiting and self._missing:
+            self._answer.on_gone(partial(_call_all, waiting))
+
+    def answered(self) -> None:
+        """One more has its report."""
+        self._missing -= 1
+        if not self._missing:
+            self._answer.reply(batch_bytes(self.reports))
+
+
+class _Item:
+    """The place of one order in a batch."""
+
+    __slots__ = ("_batch", "_data", "_number")
+
+    def __init__(self, batch: _Batch, number: int, data: bytes) -> None:
+        self._batch = batch
+        self._number = number
+        self._data = data
+
+    def reply(self, message: bytes) -> None:
+        self._batch.reports[self._number] = message
+        self._batch.answered()
+
+    def fail(self, error: Exception) -> None:
+        self.reply(_error_item(self._data, error))
+
+
+class OrderPipeline:
+    """ExecuteStream: every order is begun as it comes, and answered in its turn."""
+
+    def __init__(self, orders: Orders, call: Call, replies: PipelineReplies) -> None:
+        self._orders = orders
+        self._call = call
+        self._replies = replies
+        self._line: deque[_Place] = deque()
+        self._ended = False
+        self._drained: Exception | None = None
+
+    def message(self, data: bytes) -> None:
+        """Begins one order."""
+        place = _Place(self, data)
+        self._line.append(place)
+        if self._drained is not None:
+            place.fail(self._drained)
+        else:
+            place.cancel = _take(self._orders, data, self._call, place)
+
+    def end(self) -> None:
+        """The client sends no more."""
+        self._ended = True
+        self._finish()
+
+    def drain(self, error: Exception) -> None:
+        """What is under way is answered; then the stream ends with `error`."""
+        self._drained = error
+        self._finish()
+
+    def gone(self) -> None:
+        """Gives up what is not sent to the ledger yet."""
+        _call_all([place.cancel for place in self._line if place.cancel is not None])
+
+    def answered(self) -> None:
+        """Sends every answer whose turn it is."""
+        line = self._line
+        while line and line[0].report is not None:
+            self._replies.send(line.popleft().report or b"")
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._line:
+            return
+        if self._ended:
+            self._replies.finish()
+        elif self._drained is not None:
+            self._replies.fail(self._drained)
+
+
+class _Place:
+    """An order's place in the line."""
+
+    __slots__ = ("_data", "_pipeline", "cancel", "report")
+
+    def __init__(self, pipeline: OrderPipeline, data: bytes) -> None:
+        self._pipeline = pipeline
+        self._data = data
+        self.report: bytes | None = None
+        self.cancel: Cancel | None = None
+
+    def reply(self, message: bytes) -> None:
+        self.report = message
+        self._pipeline.answered()
+
+    def fail(self, error: Exception) -> None:
+        self.reply(_error_item(self._data, error))
+
+
+def _take(orders: Orders, data: bytes, call: Call, answer: OrderAnswer) -> Cancel | None:
+    """Begins one order; whatever is wrong with it becomes its own item."""
+    try:
+        return orders.take(data, None, call, answer)
+    except Exception as error:  # noqa: BLE001 - an item's failure, foreseen or not, stays its own
+        answer.fail(error)
+        return None
+
+
+def _error_item(data: bytes, error: Exception) -> bytes:
+    """A report that says which order it is about, as far as that can be read, and what failed."""
+    request = pb.OrderRequest()
+    try:
+        request.MergeFromString(data)
+    except DecodeError:
+        request = pb.OrderRequest()
+    status: Status = (
+        status_of(error)
+        if isinstance(error, ExecutionError)
+        else internal_status(error, "an item of a batch")
+    )
+    return pb.ExecutionReport(
+        order_id=request.order_id, user_id=request.user_id, symbol=request.symbol, error=status
+    ).SerializeToString(deterministic=True)
+
+
+def _requests(data: bytes) -> list[bytes]:
+    requests = _split(data, _ORDERS_FIELD)
+    if requests is None:
+        # Unknown fields, or nothing of ours: protobuf decides.
+        try:
+            batch = pb.OrderBatch.FromString(data)
+        except DecodeError as error:
+            raise not_protobuf(_BATCH) from error
+        requests = [request.SerializeToString() for request in batch.orders]
+    if len(requests) > BATCH_MAX:
+        raise InvalidArgument(
+            [FieldViolation("orders", f"are {len(requests)}; send at most {BATCH_MAX} in a batch")]
+        )
+    return requests
+
+
+def _call_all(cancels: list[Cancel]) -> None:
+    for cancel in cancels:
+        cancel()
+
+
+def _split(data: bytes, number: int) -> list[bytes] | None:
+    """The occurrences of a length-delimited protobuf field with a small number.
+
+    None if the message holds anything else, or is none.
+    """
+    tag, parts, at, end = number << 3 | 2, [], 0, len(data)
+    while at < end:
+        if data[at] != tag:
+            return None
+        at += 1
+        size = shift = 0
+        while True:
+            if at >= end or shift > 28:
+                return None
+            byte = data[at]
+            at += 1
+            size |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+        if at + size > end:
+            return None
+        parts.append(data[at : at + size])
+        at += size
+    return parts

@@ -1,0 +1,269 @@
+"""What surrounds every call, whatever the transport: drain, tokens, counters, statuses.
+
+Bytes come in raw and are parsed here, so that what is no protobuf message is
+INVALID_ARGUMENT and not the INTERNAL that a transport would make of it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from time import perf_counter
+from typing import Any, Final, NoReturn, TypeAlias
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from execution.errors import Draining, StatusCode
+from execution.ports import Clock
+from execution.server.admission import Call, Tokens
+from execution.server.observe import Metrics, RpcMetrics
+from execution.server.rpcs import Pipeline, PipelineRpc, PlainRpc, StreamRpc, UnaryRpc
+from execution.server.servicer import SERVICE
+from execution.server.statuses import not_protobuf
+from execution.server.transports.answers import (
+    Context,
+    ContextReplies,
+    PipelineCall,
+    PlainAnswer,
+    status_parts,
+)
+from execution.server.transports.call import (
+    PlainCall,
+    PlainHandler,
+    PlainStreamHandler,
+    StreamCall,
+    StreamHandler,
+)
+
+_QUIET_SECONDS: Final = 0.05
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+_ANYBODY: Final = Call()
+
+ContextHandler: TypeAlias = Callable[[Any, Context], Coroutine[Any, Any, Any]]
+
+
+class Calls:
+    """The calls of one server: how each is begun, counted, refused and ended."""
+
+    def __init__(self, clock: Clock, metrics: Metrics, tokens: Tokens | None) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._tokens = tokens
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._streams: set[asyncio.Timeout] = set()
+        """Of every stream of replies; to reschedule it ends the stream."""
+        self._pipelines: set[Pipeline] = set()
+        self._draining = False
+        self._refused = 0
+
+    # How the rpcs are answered.
+
+    def plain(self, rpc: PlainRpc) -> PlainHandler:
+        """A handler for bytes, without a task."""
+        metrics = self._metrics.rpc(SERVICE, rpc.method)
+
+        def handle(data: bytes, plain: PlainCall) -> None:
+            answer = PlainAnswer(self, metrics, plain)
+            try:
+                self.require_open()
+                rpc.handle(data, self._call(plain), answer)
+            except Exception as error:  # noqa: BLE001 - the boundary: a bug must not kill the server
+                answer.fail(error)
+
+        return handle
+
+    def pipeline(self, rpc: PipelineRpc) -> PlainStreamHandler:
+        """A handler for a stream of bytes, without a task."""
+        metrics = self._metrics.rpc(SERVICE, rpc.method, "bidi_stream")
+
+        def begin(stream: StreamCall) -> StreamHandler:
+            replies = PipelineCall(self, metrics, stream)
+            try:
+                self.require_open()
+                replies.pipeline = rpc.open(self._call(stream), replies)
+            except Exception as error:  # noqa: BLE001 - as above
+                replies.fail(error)
+            else:
+                self._pipelines.add(replies.pipeline)
+            return replies
+
+        return begin
+
+    def unary(self, rpc: UnaryRpc) -> ContextHandler:
+        """A coroutine for bytes and a context."""
+        metrics = self._metrics.rpc(SERVICE, rpc.method)
+
+        async def handle(data: bytes, context: Context) -> bytes:
+            with self._counted(metrics) as outcome:
+                try:
+                    self.require_open()
+                    call = self._call(_OfContext(context))
+                    reply = await rpc.handle(_parse(rpc.request, data), call)
+                except Exception as error:  # noqa: BLE001 - as above
+                    await _abort(context, error, outcome)
+                outcome.code = StatusCode.OK
+                return reply.SerializeToString(deterministic=True)
+
+        return handle
+
+    def stream(self, rpc: StreamRpc) -> ContextHandler:
+        """A coroutine for bytes and a context that many replies go to."""
+        metrics = self._metrics.rpc(SERVICE, rpc.method, "server_stream")
+
+        async def handle(data: bytes, context: Context) -> None:
+            with self._counted(metrics) as outcome:
+                try:
+                    self.require_open()
+                    async with self._until_drained():
+                        call = self._call(_OfContext(context))
+                        await rpc.handle(_parse(rpc.request, data), call, ContextReplies(context))
+                except Exception as error:  # noqa: BLE001 - as above
+                    await _abort(context, error, outcome)
+                outcome.code = StatusCode.OK
+
+        return handle
+
+    # How they end.
+
+    async def drain(self, seconds: float) -> None:
+        """Ends streams, refuses new calls, and waits for those under way, for so long at most."""
+        self._draining = True
+        for stream in self._streams:
+            stream.reschedule(asyncio.get_running_loop().time())
+        for pipeline in list(self._pipelines):
+            pipeline.drain(draining())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+    async def quiet(self, seconds: float) -> None:
+        """Returns once no call has come for a moment, or the time is up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                refused = -1
+                while refused != self._refused or self._under_way:
+                    refused = self._refused
+                    await asyncio.sleep(_QUIET_SECONDS)
+
+    def require_open(self) -> None:
+        """Raises `Draining`."""
+        if self._draining:
+            self._refused += 1
+            raise draining()
+
+    def begun(self) -> None:
+        """One more call is under way."""
+        if not self._under_way:
+            self._idle.clear()
+        self._under_way += 1
+
+    def ended(self, pipeline: Pipeline | None = None) -> None:
+        """It has ended."""
+        self._pipelines.discard(pipeline) if pipeline is not None else None
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
+
+    @contextlib.asynccontextmanager
+    async def _until_drained(self) -> AsyncIterator[None]:
+        """Breaks off what is inside when the drain begins. Raises `Draining`."""
+        stream = asyncio.timeout(None)
+        try:
+            async with stream:
+                self._streams.add(stream)
+                try:
+                    yield
+                finally:
+                    self._streams.discard(stream)
+        except TimeoutError:
+            if not stream.expired():
+                raise
+            raise draining() from None
+
+    @contextlib.contextmanager
+    def _counted(self, metrics: RpcMetrics) -> Iterator["_Outcome"]:
+        """CANCELLED unless somebody knows better."""
+        outcome = _Outcome()
+        self.begun()
+        metrics.started += 1
+        since = perf_counter()
+        try:
+            yield outcome
+        finally:
+            metrics.ended(outcome.code, perf_counter() - since)
+            self.ended()
+
+    def _call(self, call: "PlainCall | StreamCall | _OfContext") -> Call:
+        left = call.seconds_left()
+        if left is None and self._tokens is None:
+            return _ANYBODY
+        deadline_ns = (
+            None if left is None else self._clock.monotonic_ns() + int(left * 1_000_000_000)
+        )
+        if self._tokens is None:
+            return Call(deadline_ns)
+        return Call(deadline_ns, self._tokens.users(call.header("authorization")))
+
+
+class _Outcome:
+    """How a call ended."""
+
+    __slots__ = ("code",)
+
+    def __init__(self) -> None:
+        self.code = StatusCode.CANCELLED
+
+
+class _OfContext:
+    """What `Calls` asks of a call, asked of a context."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def seconds_left(self) -> float | None:
+        """Until the caller's deadline, None if it set none."""
+        return self._context.time_remaining()
+
+    def header(self, name: str) -> str | None:
+        """A value of the metadata the caller sent, None if there is none."""
+        return header_of(self._context, name)
+
+
+def header_of(context: Context, name: str) -> str | None:
+    """A text value of the metadata, None if there is none."""
+    value = dict(context.invocation_metadata() or ()).get(name)
+    return value if isinstance(value, str) else None
+
+
+def draining() -> Draining:
+    """Why a call is not taken."""
+    return Draining("this replica is shutting down; retry with the same id")
+
+
+def serialize(message: Message) -> bytes:
+    """The bytes of a reply; equal messages give equal bytes."""
+    return message.SerializeToString(deterministic=True)
+
+
+def rpc_code(code: StatusCode) -> grpc.StatusCode:
+    """The same code as grpcio names it."""
+    return _CODES[code.value]
+
+
+def _parse(kind: type[Message], data: bytes) -> Message:
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise not_protobuf(kind.DESCRIPTOR.full_name) from error
+
+
+async def _abort(context: Context, error: Exception, outcome: _Outcome) -> NoReturn:
+    code, message, metadata = status_parts(error)
+    outcome.code = code
+    trailers: Any = metadata
+    await context.abort(rpc_code(code), message, trailing_metadata=trailers)
+    raise AssertionError("an aborted call went on")

@@ -1,0 +1,252 @@
+"""One call on a connection: how it is answered, whatever its handler is."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+import ngh2
+from grpc import StatusCode
+
+from execution.errors import StatusCode as OurCode
+from execution.http2.wire import (
+    PREFIX_BYTES,
+    STATUS_OF_NUMBER,
+    Deframer,
+    Headers,
+    MetadataItem,
+    WireError,
+    framed,
+    metadata_of,
+    too_large,
+)
+from execution.server.transports.http2.headers import (
+    ACCEPTS,
+    BEGIN,
+    BEGIN_GZIP,
+    initial_headers,
+    trailers_of,
+)
+from execution.server.transports.http2.limits import Limits
+from execution.server.transports.http2.request import Request
+
+_OK_TRAILERS: Final[Headers] = ((b"grpc-status", b"0"),)
+_COMPRESSED_FROM_BYTES: Final = 1_024
+"""Smaller messages gain nothing by gzip."""
+ONE_MESSAGE: Final = "this method takes exactly one request message"
+UNFINISHED: Final = "the request ended inside a message"
+
+_CROWDED: Final = "this connection has too many answers that its client does not read"
+_SMALL_BYTES: Final = 4_096
+"""Replies that are sent without asking whether the connection has room for them."""
+
+_log = logging.getLogger(__name__)
+
+
+class Link(Protocol):
+    """What a call needs of its connection."""
+
+    h2: ngh2.Connection
+    limits: Limits
+    peer: str
+    held: int
+    """Bytes of request messages that nobody has taken yet."""
+
+    def touch(self) -> None:
+        """Sends what waits, at the end of this tick."""
+
+    def wait_for_room(self, call: Any) -> None:
+        """Calls `room_again` once something was sent."""
+
+    def forget(self, call: "Call", *, whole: bool) -> None:
+        """The call is answered; `whole`: the client had sent all of its request."""
+
+    def spawn(self, call: Any) -> "asyncio.Task[None]":
+        """Runs the call."""
+
+
+class Call:
+    """A call under way, from the side of its answer."""
+
+    __slots__ = (
+        "_begun", "_deframer", "_held", "_link", "_timer", "code", "deadline", "half_closed",
+        "message", "over", "request", "stream_id",
+    )  # fmt: skip
+
+    def __init__(self, link: Link, stream_id: int, request: Request) -> None:
+        self.stream_id = stream_id
+        self.request = request
+        self.over = False
+        self.half_closed = False
+        """Whether the client has sent everything it will."""
+        self.code = StatusCode.OK
+        self.message = ""
+        self.deadline: float | None = None
+        """On the event loop's clock."""
+        self._link = link
+        self._begun = False
+        self._held = 0
+        self._deframer: Deframer | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if request.timeout_seconds is not None:
+            loop = asyncio.get_running_loop()
+            self.deadline = loop.time() + request.timeout_seconds
+            self._timer = loop.call_at(self.deadline, self.expire)
+
+    # From the connection.
+
+    def received(self, data: bytes, end_stream: bool) -> None:
+        """Takes a part of what the client sends."""
+        raise NotImplementedError
+
+    def dropped(self) -> None:
+        """The client is gone, or wants no answer."""
+        if not self.over:
+            self.code = StatusCode.CANCELLED
+            self._end()
+
+    def break_off(self, code: StatusCode, message: str) -> None:
+        """Ends the call before its handler does; tells the handler."""
+        self.end(code, message, ())
+
+    def expire(self) -> None:
+        """The caller's time is up."""
+        self.break_off(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+
+    def refuse(self, error: WireError) -> None:
+        """Ends the call for a fault of its client, or a bound that it meets."""
+        self.break_off(error.code, error.message)
+
+    def fallen(self, error: Exception) -> None:
+        """A handler has raised what it should not."""
+        _log.error("unforeseen failure in %s", self.request.method.path, exc_info=error)
+        self.end(StatusCode.UNKNOWN, f"Unexpected {type(error).__name__}", ())
+
+    # The answer.
+
+    def begin(self, metadata: Iterable[MetadataItem] = (), *, gzip: bool = False) -> None:
+        """Sends the headers of the answer. Raises `ValueError` and `WireError`."""
+        headers: Headers = BEGIN_GZIP if gzip else BEGIN
+        if metadata:
+            bytes_max = self._link.limits.reply_header_bytes_max
+            headers = (*headers, *initial_headers(metadata, bytes_max))
+        self._begun = True
+        if not self.over:
+            with contextlib.suppress(ngh2.NGH2Error):
+                self._link.h2.send_response(self.stream_id, headers)
+            self._link.touch()
+
+    def send(self, message: bytes, *, gzip: bool = False) -> None:
+        """Sends a message. Raises `WireError` if it, or all that waits, is too large."""
+        if len(message) > _SMALL_BYTES:
+            self._require_room(len(message))
+        if not self._begun:
+            self.begin(gzip=gzip)
+        # The stream may be gone; its end is then on its way to us.
+        with contextlib.suppress(ngh2.NGH2Error):
+            self._link.h2.send_data(
+                self.stream_id,
+                framed(message, compress=gzip and len(message) >= _COMPRESSED_FROM_BYTES),
+            )
+        self._link.touch()
+
+    def end(self, code: StatusCode, message: str, metadata: Iterable[MetadataItem]) -> None:
+        """Ends the call with this status; nothing if it is over."""
+        if self.over:
+            return
+        self.code, self.message = code, message
+        if code is StatusCode.OK and not (message or metadata):
+            trailers = _OK_TRAILERS
+        else:
+            bytes_max = self._link.limits.reply_header_bytes_max
+            trailers = trailers_of(code, message, metadata, bytes_max)
+        with contextlib.suppress(ngh2.NGH2Error):
+            if self._begun:
+                self._link.h2.send_trailers(self.stream_id, trailers)
+            else:
+                self._link.h2.send_response(
+                    self.stream_id, (*BEGIN, ACCEPTS, *trailers), end_stream=True
+                )
+        self._end()
+        self._link.touch()
+        self._link.forget(self, whole=self.half_closed)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the client leaves no room for."""
+        return self._link.h2.queued_body_size(self.stream_id)
+
+    # For those who answer without a task; see `execution.server.transports.call`.
+
+    def fail(self, code: OurCode, message: str, metadata: Iterable[MetadataItem] = ()) -> None:
+        """Ends the call with another status; nothing if the caller is gone."""
+        self.end(STATUS_OF_NUMBER[code.value], message, metadata)
+
+    def seconds_left(self) -> float | None:
+        """Until the caller's deadline, None if it set none."""
+        if self.deadline is None:
+            return None
+        return max(self.deadline - asyncio.get_running_loop().time(), 0.0)
+
+    def header(self, name: str) -> str | None:
+        """A value of the metadata the caller sent, None if there is none."""
+        wanted = name.encode()
+        for key, value in self.request.headers:
+            if key == wanted:
+                return value.decode("ascii", "replace")
+        return None
+
+    def metadata(self) -> list[MetadataItem]:
+        """All of it. Raises `WireError`."""
+        return metadata_of(self.request.headers)
+
+    # For those who read the request.
+
+    def _deframed(self, data: bytes) -> list[bytes]:
+        """The messages that are whole now. Raises `WireError`."""
+        if self._deframer is None:
+            encoding = b"gzip" if self.request.gzip else b"identity"
+            self._deframer = Deframer(self._link.limits.message_bytes_max, encoding)
+        return self._deframer.feed(data)
+
+    def _unfinished(self) -> int:
+        """Bytes of a message that is not whole yet."""
+        return 0 if self._deframer is None else self._deframer.held
+
+    def _keep(self, size: int) -> None:
+        """Says how many bytes are kept for the handler now. Raises `WireError`."""
+        grown, self._held = size - self._held, size
+        self._link.held += grown
+        if grown > 0 and self._link.held > self._link.limits.held_bytes_max:
+            message = "this connection has too much waiting that no handler has taken"
+            raise WireError(StatusCode.RESOURCE_EXHAUSTED, message)
+
+    def _require_room(self, size: int) -> None:
+        limits = self._link.limits
+        if size > limits.reply_bytes_max:
+            raise too_large(size, limits.reply_bytes_max)
+        if self._link.h2.queued_body_size() > limits.connection_unsent_bytes_max:
+            raise WireError(StatusCode.RESOURCE_EXHAUSTED, _CROWDED)
+
+    def _acknowledge(self, size: int) -> None:
+        """Lets the client send as much again."""
+        if size:
+            with contextlib.suppress(ngh2.NGH2Error):
+                self._link.h2.acknowledge_received_data(size, self.stream_id)
+
+    def _end(self) -> None:
+        self.over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._held:
+            self._keep(0)
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether this is one message, not compressed, and nothing else."""
+    return (
+        data[:1] == b"\0"
+        and int.from_bytes(data[1:PREFIX_BYTES], "big") == len(data) - PREFIX_BYTES
+    )

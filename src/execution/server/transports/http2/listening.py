@@ -1,0 +1,134 @@
+"""Where a server is reached: a TCP port or a unix socket."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from execution.errors import StartupError
+from execution.server.transports.http2.limits import Limits
+from execution.server.transports.tls import Tls
+
+_BACKLOG: Final = 4_096
+_PROBE_SECONDS: Final = 1.0
+_CLOSE_SECONDS: Final = 0.1
+_PORT_MAX: Final = 65_535
+"""Some event loops take a larger one for another."""
+_PORT_TRIES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """What is listened on."""
+
+    address: str
+    """As it was asked for, with the port that was found."""
+    server: asyncio.Server
+    path: Path | None
+
+    def close(self) -> None:
+        """Accepts nothing more."""
+        self.server.close()
+
+    async def closed(self) -> None:
+        """Cleans up. A client in the middle of its TLS handshake is not waited for."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self.server.wait_closed()
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+async def listen_on(
+    listen: str,
+    accept: Callable[[], asyncio.Protocol],
+    tls: Tls | None,
+    limits: Limits,
+    *,
+    reuse_port: bool,
+) -> Port:
+    """Listens on HOST:PORT (port 0: any) or unix:PATH. Raises `StartupError`."""
+    context = None if tls is None else tls.context()
+    seconds = None if context is None else limits.handshake_seconds
+    try:
+        if listen.startswith("unix:"):
+            path = _free_path(listen.removeprefix("unix:"))
+            server = await asyncio.get_running_loop().create_unix_server(
+                accept, str(path), backlog=_BACKLOG, ssl=context, ssl_handshake_timeout=seconds
+            )
+            return Port(listen, server, path)
+        host, _, port = listen.rpartition(":")
+        server = await _serve(
+            accept, host.strip("[]"), _port_number(port), context, seconds, reuse_port
+        )
+        return Port(f"{host}:{_port(server)}", server, None)
+    except (OSError, ValueError, OverflowError) as error:
+        raise StartupError(
+            f"--listen {listen}: cannot be used; is it taken? Port 0 picks a free one"
+        ) from error
+
+
+async def _serve(
+    accept: Callable[[], asyncio.Protocol],
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None,
+    seconds: float | None,
+    reuse_port: bool,
+) -> asyncio.Server:
+    """A name with several addresses, as localhost, gets one port on all of them."""
+    loop = asyncio.get_running_loop()
+    for _ in range(_PORT_TRIES):
+        server = await loop.create_server(
+            accept,
+            host,
+            port,
+            backlog=_BACKLOG,
+            ssl=context,
+            ssl_handshake_timeout=seconds,
+            reuse_port=reuse_port or None,
+        )
+        found = _port(server)
+        if port or len({one.getsockname()[1] for one in server.sockets}) == 1:
+            return server
+        server.close()
+        await server.wait_closed()
+        with contextlib.suppress(OSError):
+            return await _serve(accept, host, found, context, seconds, reuse_port)
+    raise OSError(errno.EADDRINUSE, "no port is free on all addresses")
+
+
+def _port_number(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= _PORT_MAX:
+        raise ValueError(f"there is no port {number}")
+    return number
+
+
+def _port(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+def _free_path(text: str) -> Path:
+    """The path of a socket; one that nobody listens on any more is removed."""
+    path = Path(text)
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise OSError(errno.EADDRINUSE, "is not a socket")
+        with socket.socket(socket.AF_UNIX) as probe:
+            # Where nobody accepts any more, the queue may be full.
+            probe.settimeout(_PROBE_SECONDS)
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()
+            else:
+                raise OSError(errno.EADDRINUSE, "is in use")
+    return path

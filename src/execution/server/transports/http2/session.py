@@ -1,0 +1,180 @@
+"""The HTTP/2 of one connection, without its socket: frames to calls, answers to bytes."""
+
+import contextlib
+from typing import Any, Final
+
+import ngh2
+from grpc import StatusCode
+
+from execution.http2.wire import Headers
+from execution.server.transports.http2.call import Call, Link
+from execution.server.transports.http2.headers import Refusal, refusal
+from execution.server.transports.http2.limits import Limits
+from execution.server.transports.http2.methods import Methods
+from execution.server.transports.http2.plain_call import PlainCall
+from execution.server.transports.http2.plain_stream import PlainStreamCall
+from execution.server.transports.http2.rate import Allowance
+from execution.server.transports.http2.request import Read, Request, read_request
+from execution.server.transports.http2.task_call import TaskCall
+
+NOTICE: Final = b"shutdown"
+"""Of the PING that follows a notice of shutdown: who answers it has read the notice."""
+
+_OVERLOADED: Final = "this connection has too many answers that its client does not read"
+
+
+class Session:
+    """What one client has sent and is owed; whoever reads and writes for it is its `Link`."""
+
+    def __init__(
+        self, methods: Methods, limits: Limits, config: ngh2.Configuration, now: float
+    ) -> None:
+        self.h2 = ngh2.Connection(ngh2.Role.SERVER, config)
+        self.calls: dict[int, Call] = {}
+        self.unfinished: set[int] = set()
+        """Streams that are answered although the client is not done."""
+        self.last_stream_id = 0
+        self.heard_at = now
+        """When bytes last came, on the event loop's clock."""
+        self.granted_at = now
+        """When the client last opened a window."""
+        self.spoken = False
+        """Whether the client has said that it is HTTP/2."""
+        self.told = False
+        """Whether the client has read a notice of shutdown."""
+        self.finished = False
+        """Whether nothing can be sent or received any more."""
+        self._methods = methods
+        self._limits = limits
+        self._read: Read = refusal(StatusCode.UNIMPLEMENTED, "")
+        self._read_headers: Headers = ()
+        """The latest request's headers: most clients repeat them, and then so does `_read`."""
+        self._controls = Allowance(limits.controls, now)
+        self._resets = Allowance(limits.resets, now)
+        self._updates = Allowance(limits.updates, now)
+
+    def begin(self) -> None:
+        """Says hello."""
+        limits = self._limits
+        self.h2.initiate_connection(
+            {
+                ngh2.Setting.MAX_CONCURRENT_STREAMS: limits.calls_max,
+                ngh2.Setting.INITIAL_WINDOW_SIZE: limits.stream_window_bytes,
+                ngh2.Setting.MAX_HEADER_LIST_SIZE: limits.header_bytes_max,
+            }
+        )
+        self.h2.set_local_window_size(limits.connection_window_bytes)
+
+    def act_on_events(self, link: Link) -> None:
+        """Makes and ends calls. Raises `ngh2.NGH2Error` if the connection cannot go on."""
+        event: Any
+        for event in self.h2.events():
+            kind = type(event)
+            if kind is ngh2.RequestReceived:
+                self._request(link, event.stream_id, event.headers, event.end_stream)
+            elif kind is ngh2.DataReceived:
+                self._data(event.stream_id, event.data, event.end_stream)
+            elif kind is ngh2.StreamClosed:
+                call = self.calls.pop(event.stream_id, None)
+                if call is not None and not call.over:
+                    call.dropped()
+                if self.unfinished:
+                    self.unfinished.discard(event.stream_id)
+            else:
+                self._seldom(event)
+
+    def stop_unfinished(self) -> bool:
+        """Tells clients that still send for an answered call to stop; whether it told any.
+
+        Who has not been sent all of its answer is told later.
+        """
+        told = False
+        for stream_id in list(self.unfinished):
+            try:
+                sent = self._is_sent(stream_id)
+            except ngh2.StreamUnavailableError:
+                self.unfinished.discard(stream_id)
+                continue
+            if sent:
+                self.unfinished.discard(stream_id)
+                self.h2.reset_stream(stream_id, ngh2.ErrorCode.NO_ERROR)
+                told = True
+        return told
+
+    def drop_calls(self) -> None:
+        """The client is gone."""
+        calls, self.calls = self.calls, {}
+        for call in calls.values():
+            call.dropped()
+
+    def _request(self, link: Link, stream_id: int, headers: Headers, end_stream: bool) -> None:
+        self.last_stream_id = stream_id
+        if headers == self._read_headers:
+            read = self._read
+        else:
+            self._read = read = read_request(headers, self._methods, self._limits)
+            self._read_headers = headers
+        if self.h2.queued_body_size() > self._limits.connection_unsent_bytes_max:
+            read = refusal(StatusCode.RESOURCE_EXHAUSTED, _OVERLOADED)
+        if isinstance(read, Refusal):
+            # The client may have reset the stream in the same breath.
+            with contextlib.suppress(ngh2.StreamUnavailableError):
+                self.h2.send_response(stream_id, read.headers, end_stream=True)
+                if not end_stream:
+                    self.unfinished.add(stream_id)
+            return
+        call = _call(link, stream_id, read)
+        # A call that is over already stays until its stream is.
+        self.calls[stream_id] = call
+        if end_stream:
+            call.received(b"", True)
+
+    def _data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+        if not data and not end_stream:
+            self._count(self._controls)
+        call = self.calls.get(stream_id)
+        if call is not None:
+            call.received(data, end_stream)
+        elif data:
+            self.h2.acknowledge_received_data(len(data), stream_id)
+
+    def _seldom(self, event: Any) -> None:
+        match event:
+            case ngh2.WindowUpdated():
+                self.granted_at = self.heard_at
+                self._count(self._updates)
+            case ngh2.TrailersReceived(stream_id):
+                call = self.calls.get(stream_id)
+                if call is not None:
+                    call.received(b"", True)
+            case ngh2.SettingsReceived():
+                self.spoken = True
+                self.granted_at = self.heard_at
+                self._count(self._controls)
+            case ngh2.PingAcknowledged(opaque) if opaque == NOTICE:
+                self.told = True
+            case ngh2.ConnectionClosed():
+                self.finished = True
+            case ngh2.StreamReset():
+                # ngh2 counts them too, but then only says GOAWAY and reads on.
+                self._count(self._resets)
+            case _:
+                self._count(self._controls)
+
+    def _count(self, allowance: Allowance) -> None:
+        """Frames that cost us and bring nothing are let in at a bounded rate."""
+        if not allowance.take(self.heard_at):
+            raise ngh2.DenialOfServiceError("too many frames that bring nothing")
+
+    def _is_sent(self, stream_id: int) -> bool:
+        """Where a window is closed, even trailers that follow the last byte are held back."""
+        window = min(self.h2.remote_window_size, self.h2.stream_remote_window_size(stream_id))
+        return window > 0 and not self.h2.queued_body_size(stream_id)
+
+
+def _call(link: Link, stream_id: int, request: Request) -> Call:
+    if request.method.plain is not None:
+        return PlainCall(link, stream_id, request)
+    if request.method.plain_stream is not None:
+        return PlainStreamCall(link, stream_id, request)
+    return TaskCall(link, stream_id, request)

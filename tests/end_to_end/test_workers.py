@@ -1,0 +1,117 @@
+"""`serve --workers N`: several processes behind one port, one service to those outside."""
+
+import asyncio
+import signal
+import urllib.request
+from pathlib import Path
+
+import grpc
+import psutil
+import redis
+from processes import Running, running, serve_flags, start, stop
+
+from execution.v1 import execution_pb2 as pb
+from execution.v1 import execution_pb2_grpc
+
+COUNT = 2
+
+
+def order(number: int) -> pb.OrderRequest:
+    return pb.OrderRequest(
+        order_id=f"o-{number}",
+        user_id=f"u{number % 3}",
+        symbol="BTC-USDT",
+        direction=pb.DIRECTION_BUY,
+        quantity="0.01",
+    )
+
+
+async def execute(target: str, request: pb.OrderRequest) -> pb.ExecutionReport:
+    """On a connection of its own, so that any worker may get it."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(target, options=options) as channel:
+        stub = execution_pb2_grpc.ExecutionServiceStub(channel)
+        return await stub.ExecuteMarketOrder(request, timeout=10)
+
+
+def workers(service: Running) -> list[psutil.Process]:
+    parent = psutil.Process(service.process.pid)
+    return [child for child in parent.children() if "serve" in child.cmdline()]
+
+
+async def scrape(service: Running) -> str:
+    url = f"http://{service.metrics}/metrics"
+
+    def read() -> str:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(answer.read(), "utf-8")
+
+    return await asyncio.to_thread(read)
+
+
+def started(metrics: str) -> float:
+    (line,) = (
+        line
+        for line in metrics.splitlines()
+        if line.startswith("grpc_server_started_total") and "ExecuteMarketOrder" in line
+    )
+    return float(line.split()[-1])
+
+
+async def test_orders_reach_all_workers_and_are_executed_once(tmp_path: Path) -> None:
+    async with running(*serve_flags(), "--workers", str(COUNT), cwd=tmp_path) as service:
+        assert len(workers(service)) == COUNT
+        first = await asyncio.gather(*(execute(service.grpc, order(n)) for n in range(60)))
+        again = await asyncio.gather(*(execute(service.grpc, order(n)) for n in range(60)))
+        for report, repeated in zip(first, again, strict=True):
+            assert report.SerializeToString() == repeated.SerializeToString()
+        busy = [sum(worker.cpu_times()[:2]) for worker in workers(service)]
+        assert all(busy)
+        metrics = await scrape(service)
+        assert started(metrics) == 120
+        assert 'execution_dependency_up{dependency="redis"} 1.0' in metrics
+        with redis.Redis.from_url(service.redis) as store:
+            assert store.xlen("STREAM:ORDER") == 60
+
+
+async def test_a_worker_that_dies_is_replaced_and_the_service_goes_on(tmp_path: Path) -> None:
+    async with running(*serve_flags(), "--workers", str(COUNT), cwd=tmp_path) as service:
+        before = workers(service)
+        before[0].kill()
+        async with asyncio.timeout(20):
+            while len(workers(service)) < COUNT or before[0] in workers(service):
+                await asyncio.sleep(0.05)
+        report = await execute(service.grpc, order(1))
+        assert report.status in {pb.ORDER_STATUS_FILLED, pb.ORDER_STATUS_PARTIAL}
+
+
+async def test_sigterm_drains_all_and_exits_0(tmp_path: Path) -> None:
+    service = await start(*serve_flags(), "--workers", str(COUNT), cwd=tmp_path)
+    family = psutil.Process(service.process.pid).children(recursive=True)
+    service.signal(signal.SIGTERM)
+    assert await service.ended() == 0
+    await stop(service)
+    assert not [process for process in family if process.is_running()]
+
+
+async def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    service = await start(*serve_flags(), "--workers", str(COUNT), cwd=tmp_path)
+    family = workers(service)
+    service.signal(signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while any(
+            process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family
+        ):
+            await asyncio.sleep(0.05)
+    await stop(service)
+
+
+async def test_a_taken_port_is_an_error_for_workers_too(tmp_path: Path) -> None:
+    async with running(*serve_flags(), cwd=tmp_path) as service:
+        other = tmp_path / "other"
+        other.mkdir()
+        flags = (*serve_flags(listen=service.grpc), "--workers", str(COUNT))
+        second = await start(*flags, cwd=other, wait=False)
+        assert await second.ended() == 2
+        await stop(second)
+        assert "Port 0 picks a free one" in second.log.read_text()
