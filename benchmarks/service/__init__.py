@@ -1,0 +1,1 @@
+"""The service measured from outside: load generators, echo servers, what stands beside it."""
