@@ -21,18 +21,20 @@ COMPILED := $(addprefix src/execution/_match*,.pyx .pxd .pxi .h) $(addprefix src
 BUILT_FROM := pyproject.toml setup.py $(wildcard $(COMPILED))
 
 ARGS ?=
+# The tests that go through a transport.
+SERVICE_TESTS := $(shell grep -lE 'world import|processes import|transport_of' tests/integration/*.py tests/end_to_end/*.py 2>/dev/null)
 # Tests wait more than they compute.
 JOBS ?= 4
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench bench-path guard sanitize lint lint-style lint-types lint-stub lint-imports \
+.PHONY: help run test test-grpcio bench bench-path bench-service fuzz guard sanitize lint lint-style lint-types lint-stub lint-imports \
 	lint-generated generate dist check-dist clean distclean
 
 help: ## what there is
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed-server ## the demo: books, orders and fills, live (ARGS="--seconds 10" ends it)
 	@$(BIN)/execution-service demo $(ARGS)
@@ -40,17 +42,26 @@ run: $(VENV)/.installed-server ## the demo: books, orders and fills, live (ARGS=
 test: $(VENV)/.installed-dev ## every test (ARGS="-k walk" picks)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
+test-grpcio: $(VENV)/.installed-dev ## the tests that call the service, over grpcio in place of our own http2
+	@EXECUTION_TRANSPORT=grpcio $(BIN)/python -m pytest -n $(JOBS) $(SERVICE_TESTS) $(ARGS)
+
 bench: $(BENCH)/.installed-bench ## the kernel against its peers, in one run: a table of ratios
 	@$(BENCH)/bin/python benchmarks/kernel_report.py $(ARGS)
 
 bench-path: $(VENV)/.installed-dev ## an order's way, in process and over a socket, by pytest-benchmark
 	@$(BIN)/python -m pytest benchmarks/test_path.py benchmarks/test_service.py $(ARGS)
 
+bench-service: $(VENV)/.installed-dev ## the whole service from outside, against what it stands on (ARGS="--quick")
+	@$(BIN)/python benchmarks/service_report.py $(ARGS)
+
 guard: $(VENV)/.installed-dev ## instructions of the kernel against the baseline; catches a planted slowdown
 	@$(BIN)/python benchmarks/instructions.py
 	@$(BIN)/python -m pytest -q -p no:cacheprovider benchmarks/test_guard.py
 
-sanitize: $(VENV)/.installed-dev ## the kernel's tests under AddressSanitizer and UBSan
+fuzz: $(VENV)/.installed-dev ## bytes nobody would send, against the http2 server (ARGS="--seconds 600")
+	@$(BIN)/python tools/fuzz_http2.py $(ARGS)
+
+sanitize: $(VENV)/.installed-dev ## the tests of what is compiled under AddressSanitizer and UBSan
 	@$(BIN)/python tools/sanitize_kernel.py
 
 lint: lint-style lint-types lint-stub lint-imports lint-generated ## style, types, stub, layers, generated code

@@ -20,6 +20,7 @@ SOURCES: Final = ROOT / "src"
 SHIPPED: Final = {".py", ".pyi", ".pxd", ".h", ".lua", ".typed"}
 """What the wheel takes over from src; the rest is what the compiled module is made from."""
 BUILD_INPUT: Final = {*SHIPPED, ".pyx", ".pxi"}
+COMPILED: Final = ("_match", "_order")
 DEMO_SECONDS: Final = 5
 DEMO_SECONDS_MAX: Final = 60
 
@@ -55,21 +56,23 @@ def check_sdist(sdist: Path) -> None:
     wanted |= {"pyproject.toml", "setup.py", "LICENSE", "README.md", "tools/generate_protos.py"}
     expect_held(sdist, wanted - held)
     written = {name for name in held if name.endswith((".so", ".pyc"))}
-    expect_free_of(sdist, written | (held & {"src/execution/_match.c"}))
+    c_sources = {f"src/execution/{name}.c" for name in COMPILED}
+    expect_free_of(sdist, written | (held & c_sources))
     print(f"{sdist.name}: {len(held)} entries, complete")
 
 
 def check_wheel(wheel: Path) -> None:
-    """Modules, stubs, scripts, headers and the compiled module; no C source of Cython's."""
+    """Modules, stubs, scripts, headers and what is compiled; no C source of Cython's."""
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
     package = {name for name in held if not name.split("/")[0].endswith(".dist-info")}
-    compiled = {name for name in package if name.startswith("execution/_match.cpython-")}
+    prefixes = tuple(f"execution/{name}.cpython-" for name in COMPILED)
+    compiled = {name for name in package if name.startswith(prefixes)}
     wanted = package_files(SHIPPED)
     expect_held(wheel, wanted - package)
     expect_free_of(wheel, package - wanted - compiled)
-    if len(compiled) != 1:
-        sys.exit(f"{wheel.name}: one compiled module was expected, found {sorted(compiled)}")
+    if len(compiled) != len(COMPILED):
+        sys.exit(f"{wheel.name}: {COMPILED} were expected, found {sorted(compiled)}")
     print(f"{wheel.name}: {len(held)} entries, complete")
 
 

@@ -440,12 +440,13 @@ async def test_handlers_in_threads(run: Run) -> None:
 async def test_contexts_in_threads_are_those_of_threaded_grpcio() -> None:
     """More than grpc.aio gives such handlers: all that servicers for threads ask."""
     seen: list[Any] = []
-    ended = threading.Event()
+    resumed, ended = threading.Event(), threading.Event()
 
     def handle(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
         seen.append((context.is_active(), 0 < context.time_remaining() <= 30.1))
         seen.append(context.add_callback(ended.set))
         yield next(requests)
+        resumed.set()
         try:
             next(requests)
         except grpc.RpcError:
@@ -464,6 +465,7 @@ async def test_contexts_in_threads_are_those_of_threaded_grpcio() -> None:
         chat = method(timeout=30)
         await chat.write(b"x")
         assert await chat.read() == b"x"
+        assert await asyncio.to_thread(resumed.wait, 10)
         chat.cancel()
         buggy: Any = channel.unary_unary(f"/{NAME}/Bug")
         with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -14,7 +14,7 @@ from execution.server.transports.http2.limits import Limits
 INITIAL_WINDOW_SIZE = 4
 OK, RESOURCE_EXHAUSTED = 0, 8
 IMPATIENT = Limits(
-    keepalive_seconds=0.2, keepalive_timeout_seconds=0.2, check_seconds=0.05, updates=(10**6, 10**6)
+    keepalive_seconds=0.2, keepalive_timeout_seconds=0.6, check_seconds=0.05, updates=(10**6, 10**6)
 )
 
 
@@ -141,7 +141,7 @@ async def test_a_slow_reader_is_one_who_reads(serve: Serve) -> None:
     answer = client.answers[stream]
     for number in range(1, 11):
         await client.until(partial(_has, answer, number * 1_000))
-        await asyncio.sleep(0.06)  # the rate is the point
+        await asyncio.sleep(0.1)  # the rate is the point
         client.h2.acknowledge_received_data(1_000, stream)
         client.write()
     await client.answer(stream)

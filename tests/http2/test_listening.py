@@ -102,6 +102,7 @@ async def _call(served: Served, context: ssl.SSLContext) -> None:
     await client.call(path("Plain"), b"x")
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # the one that grpc.aio knows best
 async def test_grpcio_speaks_tls_with_it(
     serve: Serve, authority: Authority, tls: Tls, pair: Pair
 ) -> None:
@@ -175,6 +176,7 @@ def unix(file: Path) -> str:
     return f"unix:{file}"
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # the one that grpc.aio knows best
 async def test_a_unix_socket(serve: Serve, unix: str, file: Path) -> None:
     served = await serve(listen=unix)
     assert served.address == unix

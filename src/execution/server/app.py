@@ -219,7 +219,18 @@ class App:
         )
         await books.start()
         self._closing.push_async_callback(books.close)
+        self._count_books(books)
         return books
+
+    def _count_books(self, books: SymbolServiceBooks) -> None:
+        feed, fetches, track = books.feed_counts, books.fetch_counts, self.metrics.track_total
+        track("feed_books", "Books that were pushed.", lambda: feed.books)
+        track("feed_streams", "Streams of books that were opened.", lambda: feed.streams)
+        track("feed_gaps", "Pushed books before which some were left out.", lambda: feed.gaps)
+        track("feed_restarts", "Pushed books whose sequence went back.", lambda: feed.restarts)
+        track("feed_rewrites", "Pushed books that repeat a sequence.", lambda: feed.rewrites)
+        track("book_fetches", "Books that were fetched.", lambda: fetches.fetches)
+        track("book_fetch_orders", "Orders that a fetch was made for.", lambda: fetches.orders)
 
     async def _check_books(self) -> None:
         if not self._books.reachable:

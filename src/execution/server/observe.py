@@ -35,7 +35,8 @@ class Metrics:
         self.orders = 0
         """Orders answered since the start."""
         self._orders: dict[int, int] = {}
-        self.registry.register(_Families(self._rpcs, self._orders))
+        self._totals: list[tuple[str, str, Callable[[], int]]] = []
+        self.registry.register(_Families(self._rpcs, self._orders, self._totals))
         self._in_flight = Gauge(
             "execution_orders_in_flight", "Orders under way.", registry=self.registry
         )
@@ -69,6 +70,10 @@ class Metrics:
     def track_resting_stops(self, count: Callable[[], float]) -> None:
         """Reads the gauge of resting stops from `count` when scraped."""
         self._resting_stops.set_function(count)
+
+    def track_total(self, name: str, documentation: str, total: Callable[[], int]) -> None:
+        """Reads the counter `execution_NAME_total` from `total` when scraped."""
+        self._totals.append((f"execution_{name}", documentation, total))
 
     def rpc(self, service: str, method: str, kind: str = "unary") -> "RpcMetrics":
         """The counters of one rpc."""
@@ -121,8 +126,14 @@ class RpcMetrics:
 class _Families(Collector):
     """What is counted in plain numbers, as prometheus_client wants it."""
 
-    def __init__(self, rpcs: list[RpcMetrics], orders: dict[int, int]) -> None:
+    def __init__(
+        self,
+        rpcs: list[RpcMetrics],
+        orders: dict[int, int],
+        totals: list[tuple[str, str, Callable[[], int]]],
+    ) -> None:
         self._rpcs = rpcs
+        self._totals = totals
         self._orders = orders
 
     def collect(self) -> Iterable[Metric]:
@@ -145,7 +156,11 @@ class _Families(Collector):
         for outcome, count in list(self._orders.items()):
             status, reason = divmod(outcome, REASONS_MAX)
             orders.add_metric((OrderStatus(status).name, Reason(reason).name), count)
-        return started, handled, seconds, orders
+        totals = [
+            CounterMetricFamily(name, documentation, value=total())
+            for name, documentation, total in self._totals
+        ]
+        return started, handled, seconds, orders, *totals
 
 
 class MetricsServer:

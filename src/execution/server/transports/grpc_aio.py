@@ -32,6 +32,9 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", REPLY_BYTES_MAX),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Bursts wait: who is one too many is told so by `--max-in-flight`, with details.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 40_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
 
