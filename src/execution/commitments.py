@@ -10,7 +10,7 @@ Told by callbacks: an order on its way is this object and nothing else, no task.
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from execution.engine import Execution
 from execution.errors import DeadlineTooShort, LedgerUnavailable, PositionContended
@@ -41,7 +41,7 @@ longer at the version the write follows. None: there was nothing to do.
 
 
 class Subject(NamedTuple):
-    """Which order is written, and what the write follows; a tuple, one is made for every order."""
+    """Which order is written, and what the write follows."""
 
     order_id: str
     user_id: str
@@ -72,7 +72,7 @@ class Commitments:
         Raises `PositionContended`, `DeadlineTooShort`, and what `decide` and the
         ledger raise.
         """
-        keeping = _Awaited(self, subject, market, deadline_ns, decide)
+        keeping = _Awaited(self, subject, market, decide, deadline_ns)
         keeping.attempt()
         return await keeping.outcome
 
@@ -83,6 +83,22 @@ class Commitments:
             raise DeadlineTooShort("no time was left to finish the commit; nothing was sent")
 
 
+class Whose(Protocol):
+    """The order that a decision is about: an `Order`, or a `Subject`."""
+
+    @property
+    def order_id(self) -> str:
+        """Its id."""
+
+    @property
+    def user_id(self) -> str:
+        """Whose order it is."""
+
+    @property
+    def symbol(self) -> str:
+        """What it trades."""
+
+
 class Keeping:
     """One decision on its way to a kept record; who has it says what is decided, and hears.
 
@@ -90,27 +106,28 @@ class Keeping:
     with one call of `kept`, possibly before `attempt` returns.
     """
 
-    __slots__ = (
-        "_attempts", "_commitments", "_deadline_ns", "_report", "_side", "_subject", "_taken",
-    )  # fmt: skip
+    _attempts = 0
+    _report: ExecutionReport | None = None
+    _taken: tuple[int, ...] = ()
 
     def __init__(
         self,
         commitments: Commitments,
-        subject: Subject,
+        whose: Whose,
         side: Quote | Unusable | None,
         deadline_ns: int | None,
     ) -> None:
         self._commitments = commitments
-        self._subject = subject
+        self._whose = whose
         self._side = side
         self._deadline_ns = deadline_ns
-        self._attempts = 0
-        self._report: ExecutionReport | None = None
-        self._taken: tuple[int, ...] = ()
 
     def decide(self, position: Position) -> Execution | None:
         """What to do, given the position; None: nothing, for now."""
+        raise NotImplementedError
+
+    def entry(self, execution: Execution, basis: Position) -> Entry:
+        """What is written of it."""
         raise NotImplementedError
 
     def kept(self, outcome: Kept | Exception) -> None:
@@ -132,15 +149,15 @@ class Keeping:
             commit.add_done_callback(self._answered)
 
     def _send(self) -> "asyncio.Future[CommitResult] | None":
-        subject, commitments = self._subject, self._commitments
+        whose, commitments = self._whose, self._commitments
         ledger = commitments.ledger
-        basis = ledger.recall(subject.user_id, subject.symbol)
+        basis = ledger.recall(whose.user_id, whose.symbol)
         execution = self.decide(basis)
         if execution is None:
             return None
         if self._deadline_ns is not None:
             commitments.require_time(self._deadline_ns)
-        entry = _entry(subject, execution, basis)
+        entry = self.entry(execution, basis)
         self._report = entry.report
         taken = execution.taken
         if taken:
@@ -178,10 +195,10 @@ class Keeping:
             self._taken = ()
 
     def _contended(self) -> PositionContended:
-        subject = self._subject
+        whose = self._whose
         return PositionContended(
-            f"the position of {subject.user_id} in {subject.symbol} changed under"
-            f" {ATTEMPTS_MAX} attempts to commit order {subject.order_id};"
+            f"the position of {whose.user_id} in {whose.symbol} changed under"
+            f" {ATTEMPTS_MAX} attempts to commit order {whose.order_id};"
             " retry with the same id"
         )
 
@@ -189,22 +206,37 @@ class Keeping:
 class _Awaited(Keeping):
     """For those who wait in a coroutine."""
 
-    __slots__ = ("_decide", "outcome")
-
     def __init__(
         self,
         commitments: Commitments,
         subject: Subject,
         side: Quote | Unusable | None,
-        deadline_ns: int | None,
         decide: Decide,
+        deadline_ns: int | None,
     ) -> None:
         super().__init__(commitments, subject, side, deadline_ns)
+        self._subject = subject
         self._decide = decide
         self.outcome: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
 
     def decide(self, position: Position) -> Execution | None:
         return self._decide(position)
+
+    def entry(self, execution: Execution, basis: Position) -> Entry:
+        """At the version after the one it follows."""
+        subject, report, resting = self._subject, execution.report, execution.resting
+        if subject.follows is not None:
+            version = subject.follows + 1
+            report = replace(report, version=version)
+            resting = resting and replace(resting, version=version)
+        return Entry(
+            payload=subject.payload,
+            report=report,
+            basis=basis if execution.rests_on_position else None,
+            position=execution.position,
+            follows=subject.follows,
+            resting=resting,
+        )
 
     def kept(self, outcome: Kept | Exception) -> None:
         if self.outcome.done():
@@ -213,19 +245,3 @@ class _Awaited(Keeping):
             self.outcome.set_exception(outcome)
         else:
             self.outcome.set_result(outcome)
-
-
-def _entry(subject: Subject, execution: Execution, basis: Position) -> Entry:
-    report, resting = execution.report, execution.resting
-    if subject.follows is not None:
-        version = subject.follows + 1
-        report = replace(report, version=version)
-        resting = resting and replace(resting, version=version)
-    return Entry(
-        payload=subject.payload,
-        report=report,
-        basis=basis if execution.rests_on_position else None,
-        position=execution.position,
-        follows=subject.follows,
-        resting=resting,
-    )

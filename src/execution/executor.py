@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from execution.commitments import Commitments, Keeping, Kept, Subject
+from execution.commitments import Commitments, Keeping, Kept
 from execution.engine import Execution, execute
 from execution.errors import (
     ExecutionError,
@@ -30,7 +30,7 @@ from execution.model import (
     Snapshot,
     Unusable,
 )
-from execution.ports import BookSource, Clock, Ledger, Record
+from execution.ports import BookSource, Clock, Entry, Ledger, Record
 from execution.pricing import Liquidity, reference_prices, unknown_symbol
 from execution.settlement import FeeRate
 from execution.stops import arrive
@@ -99,11 +99,9 @@ class Executor:
         if order_id not in self._committing and order_id not in self._committed:
             snapshot = self._books.newest(order.symbol)
             if snapshot is not None:
-                market = self.market_of(snapshot, order)
-                commit = self._committing[order_id] = _Commit(
-                    self, order, market, deadline_ns, done
-                )
-                commit.attempt()
+                side = self._liquidity.quote(snapshot, order.direction)
+                prices = NO_PRICES if order.trigger_price is None else reference_prices(snapshot)
+                self._begin(order, side, prices, deadline_ns, done)
                 return None
         waits = self._spawn(self._wait(order, deadline_ns, done))
         waits.add_done_callback(partial(_given_up, order, done))
@@ -161,10 +159,20 @@ class Executor:
 
     def decide(self, order: Order, market: Market, position: Position) -> Execution:
         """What the order does now. Raises `InvalidArgument`."""
+        return self.decide_on(order, market.side, market.prices, position)
+
+    def decide_on(
+        self,
+        order: Order,
+        side: Quote | Unusable,
+        prices: ReferencePrices,
+        position: Position,
+    ) -> Execution:
+        """As `decide`."""
         now_ns = self._clock.time_ns()
         if order.trigger_price is None:
-            return execute(order, market.side, position, self._terms.fee_rate, now_ns)
-        return arrive(order, market.side, market.prices, position, self._terms.fee_rate, now_ns)
+            return execute(order, side, position, self._terms.fee_rate, now_ns)
+        return arrive(order, side, prices, position, self._terms.fee_rate, now_ns)
 
     async def _wait(self, order: Order, deadline_ns: int | None, done: Done) -> None:
         """What an order does that cannot be executed at once."""
@@ -174,7 +182,7 @@ class Executor:
             done(error)
             return
         if isinstance(first, Market):
-            self._begin(order, first, deadline_ns, done)
+            self._begin(order, first.side, first.prices, deadline_ns, done)
         else:
             done(first)
 
@@ -196,9 +204,17 @@ class Executor:
                 return _repeat(order, record)
             self._committed.pop(order.order_id, None)
 
-    def _begin(self, order: Order, market: Market, deadline_ns: int | None, done: Done) -> None:
+    def _begin(
+        self,
+        order: Order,
+        side: Quote | Unusable,
+        prices: ReferencePrices,
+        deadline_ns: int | None,
+        done: Done,
+    ) -> None:
         """From here on the order goes its way whatever becomes of its caller."""
-        commit = self._committing[order.order_id] = _Commit(self, order, market, deadline_ns, done)
+        commit = _Commit(self, order, side, prices, deadline_ns, done)
+        self._committing[order.order_id] = commit
         commit.attempt()
 
     def ended(self, commit: "_Commit", outcome: Kept | Exception) -> None:
@@ -248,27 +264,38 @@ class Executor:
 class _Commit(Keeping):
     """An order whose commit is under way, and who wants to know how it ends."""
 
-    __slots__ = ("_ended", "_executor", "_market", "done", "order")
+    _ended: "asyncio.Future[None] | None" = None
 
     def __init__(
         self,
         executor: Executor,
         order: Order,
-        market: Market,
+        side: Quote | Unusable,
+        prices: ReferencePrices,
         deadline_ns: int | None,
         done: Done,
     ) -> None:
-        subject = Subject(order.order_id, order.user_id, order.symbol, order.payload())
-        super().__init__(executor.commitments, subject, market.side, deadline_ns)
+        super().__init__(executor.commitments, order, side, deadline_ns)
         self._executor = executor
         self.order = order
-        self._market = market
+        self._market = side
+        self._prices = prices
         self.done = done
-        self._ended: asyncio.Future[None] | None = None
 
     def decide(self, position: Position) -> Execution:
         """What the order does, given the position. Raises `InvalidArgument`."""
-        return self._executor.decide(self.order, self._market, position)
+        return self._executor.decide_on(self.order, self._market, self._prices, position)
+
+    def entry(self, execution: Execution, basis: Position) -> Entry:
+        """The first that is written of the order."""
+        return Entry(
+            self.order.payload(),
+            execution.report,
+            basis if execution.rests_on_position else None,
+            execution.position,
+            None,
+            execution.resting,
+        )
 
     def kept(self, outcome: Kept | Exception) -> None:
         """The commit has ended."""

@@ -109,13 +109,25 @@ async def test_a_rejected_order_is_recorded_and_published_as_such_alone(
 
 
 async def test_orders_of_one_tick_are_one_call_and_rest_on_each_other(
-    ledger: RedisLedger, redis_server: RedisServer
+    redis_server: RedisServer,
 ) -> None:
-    redis_server.command("CONFIG", "RESETSTAT")
-    results = await place_many(ledger, [f"o-{number}" for number in range(64)])
-    assert results == [(Committed(), 1)] * 64
-    stats = str(redis_server.command("INFO", "commandstats"))
-    assert "cmdstat_evalsha:calls=1," in stats
+    async with open_ledger(redis_server.url) as ledger:
+        redis_server.command("CONFIG", "RESETSTAT")
+        few = CommitLimits().orders_at_once - 1
+        results = await place_many(ledger, [f"o-{number}" for number in range(few)])
+        assert results == [(Committed(), 1)] * few
+        stats = str(redis_server.command("INFO", "commandstats"))
+        assert "cmdstat_evalsha:calls=1," in stats
+    assert_consistent(redis_server, few)
+
+
+async def test_in_a_long_tick_redis_begins_before_it_ends(redis_server: RedisServer) -> None:
+    async with open_ledger(redis_server.url) as ledger:
+        redis_server.command("CONFIG", "RESETSTAT")
+        results = await place_many(ledger, [f"o-{number}" for number in range(64)])
+        assert results == [(Committed(), 1)] * 64
+        stats = str(redis_server.command("INFO", "commandstats"))
+        assert "cmdstat_evalsha:calls=2," in stats
     assert_consistent(redis_server, 64)
 
 

@@ -127,11 +127,11 @@ class GroupCommit:
         packed = pack_entry(entry)
         basis = entry.basis
         pending = _Pending(
-            entry=entry,
-            packed=packed,
-            epoch=UNCHAINED if basis is None else self._knowledge.chain(basis, entry.position),
-            deadline=self._loop.time() + self._limits.commit_timeout_ms / 1_000,
-            answer=self._loop.create_future(),
+            entry,
+            packed,
+            UNCHAINED if basis is None else self._knowledge.chain(basis, entry.position),
+            self._loop.time() + self._limits.commit_timeout_ms / 1_000,
+            self._loop.create_future(),
         )
         self._queue.append(pending)
         if not self._calls and len(self._queue) >= self._limits.orders_at_once:
@@ -358,12 +358,13 @@ class GroupCommit:
         self._expiry_handle = None
         self._requeue_returned()
         now = self._loop.time()
-        while self._queue and self._queue[0].deadline <= now:
-            self._expire(self._queue.popleft())
+        # The oldest first: what is believed then is what the first of a chain rested on.
         for call in self._calls:
             for pending in call.batch:
                 if pending.deadline <= now and not pending.answer.done():
                     self._expire(pending)
+        while self._queue and self._queue[0].deadline <= now:
+            self._expire(self._queue.popleft())
         self._arm_expiry()
 
 

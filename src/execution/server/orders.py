@@ -5,6 +5,7 @@ are the same; only where the answer goes differs.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from execution.executor import Cancel, Executor
@@ -56,29 +57,16 @@ class Orders:
             order = read(data, order_type, self._clock.time_ns(), self._new_order_id)
             if call.users is not None:
                 call.require_user(order.user_id)
-            return self._executor.submit(
-                order, call.deadline_ns, _Order(self.in_flight, self._metrics, answer).done
-            )
+            return self._executor.submit(order, call.deadline_ns, partial(self._done, answer))
         except BaseException:
             self.in_flight.leave()
             raise
 
-
-class _Order:
-    """One order under way, seen from its caller's side."""
-
-    __slots__ = ("_answer", "_in_flight", "_metrics")
-
-    def __init__(self, in_flight: InFlight, metrics: Metrics, answer: OrderAnswer) -> None:
-        self._in_flight = in_flight
-        self._metrics = metrics
-        self._answer = answer
-
-    def done(self, outcome: ExecutionReport | Exception) -> None:
+    def _done(self, answer: OrderAnswer, outcome: ExecutionReport | Exception) -> None:
         """Counts and answers."""
-        self._in_flight.leave()
+        self.in_flight.count -= 1
         if isinstance(outcome, Exception):
-            self._answer.fail(outcome)
+            answer.fail(outcome)
             return
         self._metrics.executed(outcome)
-        self._answer.reply(report_bytes(outcome))
+        answer.reply(report_bytes(outcome))

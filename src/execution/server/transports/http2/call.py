@@ -31,14 +31,14 @@ from execution.server.transports.http2.headers import (
 from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.request import Request
 
-_OK_TRAILERS: Final[Headers] = ((b"grpc-status", b"0"),)
+OK_TRAILERS: Final[Headers] = ((b"grpc-status", b"0"),)
 _COMPRESSED_FROM_BYTES: Final = 1_024
 """Smaller messages gain nothing by gzip."""
 ONE_MESSAGE: Final = "this method takes exactly one request message"
 UNFINISHED: Final = "the request ended inside a message"
 
 _CROWDED: Final = "this connection has too many answers that its client does not read"
-_SMALL_BYTES: Final = 4_096
+SMALL_BYTES: Final = 4_096
 """Replies that are sent without asking whether the connection has room for them."""
 
 _log = logging.getLogger(__name__)
@@ -67,28 +67,27 @@ class Link(Protocol):
 
 
 class Call:
-    """A call under way, from the side of its answer."""
+    """A call under way, from the side of its answer.
 
-    __slots__ = (
-        "_begun", "_deframer", "_held", "_link", "_timer", "code", "deadline", "half_closed",
-        "message", "over", "request", "stream_id",
-    )  # fmt: skip
+    What most calls never change stands on the class: one is made for every order.
+    """
+
+    over = False
+    half_closed = False
+    """Whether the client has sent everything it will."""
+    code = StatusCode.OK
+    message = ""
+    deadline: float | None = None
+    """On the event loop's clock."""
+    _begun = False
+    _held = 0
+    _deframer: Deframer | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def __init__(self, link: Link, stream_id: int, request: Request) -> None:
         self.stream_id = stream_id
         self.request = request
-        self.over = False
-        self.half_closed = False
-        """Whether the client has sent everything it will."""
-        self.code = StatusCode.OK
-        self.message = ""
-        self.deadline: float | None = None
-        """On the event loop's clock."""
         self._link = link
-        self._begun = False
-        self._held = 0
-        self._deframer: Deframer | None = None
-        self._timer: asyncio.TimerHandle | None = None
         if request.timeout_seconds is not None:
             loop = asyncio.get_running_loop()
             self.deadline = loop.time() + request.timeout_seconds
@@ -139,7 +138,7 @@ class Call:
 
     def send(self, message: bytes, *, gzip: bool = False) -> None:
         """Sends a message. Raises `WireError` if it, or all that waits, is too large."""
-        if len(message) > _SMALL_BYTES:
+        if len(message) > SMALL_BYTES:
             self._require_room(len(message))
         if not self._begun:
             self.begin(gzip=gzip)
@@ -157,7 +156,7 @@ class Call:
             return
         self.code, self.message = code, message
         if code is StatusCode.OK and not (message or metadata):
-            trailers = _OK_TRAILERS
+            trailers = OK_TRAILERS
         else:
             bytes_max = self._link.limits.reply_header_bytes_max
             trailers = trailers_of(code, message, metadata, bytes_max)
@@ -232,8 +231,10 @@ class Call:
     def _acknowledge(self, size: int) -> None:
         """Lets the client send as much again."""
         if size:
-            with contextlib.suppress(ngh2.NGH2Error):
+            try:
                 self._link.h2.acknowledge_received_data(size, self.stream_id)
+            except ngh2.NGH2Error:
+                return
 
     def _end(self) -> None:
         self.over = True

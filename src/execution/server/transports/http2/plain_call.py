@@ -2,28 +2,26 @@
 
 from collections.abc import Callable
 
+import ngh2
 from grpc import StatusCode
 
 from execution.http2.wire import PREFIX_BYTES, WireError, too_large
 from execution.server.transports.http2.call import (
+    OK_TRAILERS,
     ONE_MESSAGE,
+    SMALL_BYTES,
     UNFINISHED,
     Call,
-    Link,
     is_whole,
 )
-from execution.server.transports.http2.request import Request
+from execution.server.transports.http2.headers import BEGIN
 
 
 class PlainCall(Call):
     """A unary call whose handler is called with the message, and answers when it can."""
 
-    __slots__ = ("_gone", "_messages")
-
-    def __init__(self, link: Link, stream_id: int, request: Request) -> None:
-        super().__init__(link, stream_id, request)
-        self._messages: list[bytes] | None = None
-        self._gone: Callable[[], object] | None = None
+    _messages: list[bytes] | None = None
+    _gone: Callable[[], object] | None = None
 
     # For the handler; see `execution.server.transports.call.PlainCall`.
 
@@ -31,12 +29,32 @@ class PlainCall(Call):
         """Answers OK with this serialised message; nothing if the caller is gone."""
         if self.over:
             return
+        request = self.request
+        if len(message) <= SMALL_BYTES and not (request.gzip and request.accepts_gzip):
+            self._reply_at_once(message)
+            return
         try:
-            self.send(message, gzip=self.request.gzip and self.request.accepts_gzip)
+            self.send(message, gzip=request.gzip and request.accepts_gzip)
         except WireError as error:
             self.refuse(error)
             return
         self.end(StatusCode.OK, "", ())
+
+    def _reply_at_once(self, message: bytes) -> None:
+        """The usual case: what `send` and `end` would do, without what it has no need of."""
+        link, stream_id = self._link, self.stream_id
+        h2 = link.h2
+        try:
+            h2.send_response(stream_id, BEGIN)
+            h2.send_data(stream_id, b"\0" + len(message).to_bytes(4, "big") + message)
+            h2.send_trailers(stream_id, OK_TRAILERS)
+        except ngh2.NGH2Error:
+            # The stream is gone; its end is on its way to us.
+            pass
+        self._end()
+        link.touch()
+        if not self.half_closed:
+            link.forget(self, whole=False)
 
     def on_gone(self, callback: Callable[[], object]) -> None:
         """Calls this if the caller goes away, or its time is up, before the answer."""
@@ -49,11 +67,12 @@ class PlainCall(Call):
         self._acknowledge(len(data))
         if self.over:
             return
-        self.half_closed = end_stream
-        if end_stream and self._messages is None and is_whole(data):
-            # The usual case: one message, one frame.
-            self._handle(data[PREFIX_BYTES:])
-            return
+        if end_stream:
+            self.half_closed = True
+            if self._messages is None and is_whole(data):
+                # The usual case: one message, one frame.
+                self._handle(data[PREFIX_BYTES:])
+                return
         try:
             self._collect(data, end_stream)
         except WireError as error:

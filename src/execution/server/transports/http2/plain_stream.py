@@ -17,8 +17,6 @@ class PlainStreamCall(Call):
     that what is under way, and what waits to be read, stay bounded by it.
     """
 
-    __slots__ = ("_handler", "_owed", "_unanswered", "_waits")
-
     def __init__(self, link: Link, stream_id: int, request: Request) -> None:
         super().__init__(link, stream_id, request)
         self._unanswered: deque[int] = deque()

@@ -22,11 +22,6 @@ _log = logging.getLogger(__name__)
 class TaskCall(Call):
     """Messages queue for the handler; the client's window opens as they are taken."""
 
-    __slots__ = (
-        "_messages", "_queued", "_task", "_unacknowledged", "_waiters", "cancelled", "context",
-        "on_done",
-    )  # fmt: skip
-
     def __init__(self, link: Link, stream_id: int, request: Request) -> None:
         super().__init__(link, stream_id, request)
         self._messages: deque[bytes] = deque()
