@@ -140,7 +140,9 @@ async def test_a_stream_answers_while_it_is_open(world: World) -> None:
 
 
 async def test_thousands_of_orders_may_be_under_way_on_one_stream(world: World) -> None:
-    orders = [order(order_id=f"o-{n}", user_id=f"u{n % 50}", quantity="0.001") for n in range(2_000)]
+    orders = [
+        order(order_id=f"o-{n}", user_id=f"u{n % 50}", quantity="0.001") for n in range(2_000)
+    ]
     reports = await streamed(world, *orders)
     assert [report.order_id for report in reports] == [request.order_id for request in orders]
     assert {report.status for report in reports} == {FILLED}

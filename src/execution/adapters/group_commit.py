@@ -49,7 +49,7 @@ class CommitLimits:
     commit_timeout_ms: int = 2_000
     """From `commit` to its answer or error, however often it was sent."""
     orders_per_call_max: int = 128
-    orders_at_once: int = 32
+    orders_at_once: int = 16
     """When so many wait and nothing is under way they leave before the tick ends: in a
     long tick Redis would have nothing to do.
     """
