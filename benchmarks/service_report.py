@@ -44,6 +44,8 @@ def measure(bench: Bench, *, quick: bool) -> None:
         if not quick:
             patience.at_half_load(bench, services)
             patience.durability(bench, best, services[best])
+            patience.workers(bench, best, services[best])
+    patience.start(bench)
     patience.memory(bench, best)
 
 

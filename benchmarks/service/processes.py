@@ -158,6 +158,14 @@ def start_service(redis_socket: Path, market: str, core: int, *flags: str) -> Se
     return start(f"serve {' '.join(flags)}".strip(), words, core)
 
 
+def start_embedded(data_dir: Path, core: int) -> Server:
+    """`execution-service serve` with no more than a folder and free ports."""
+    command = Path(sys.executable).with_name("execution-service")
+    words = [str(command), "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]
+    words += ["--log-level", "warning", "--data-dir", str(data_dir)]
+    return start("serve, embedded", words, core)
+
+
 def start_peer(redis_socket: Path, symbols: Sequence[str], core: int, form: str) -> Server:
     """The C++ contender, built first where that is possible. Raises `NotServedError`."""
     try:
