@@ -19,10 +19,21 @@ cdef enum:
     _MARKET = 1
     _REQUEST_BYTES_MAX = 65536
     _UINT32_MAX = 4294967295
+    _SYMBOLS_MAX = 10000
 
 
 cdef inline object _word(const order_value *field):
     return field.text[:field.count].decode("ascii")
+
+
+# Symbols are few and come again and again: one text for each keeps its hash, and takes its room once.
+cdef dict _symbols = {}
+
+
+cdef inline object _same_word(object word):
+    if len(_symbols) > _SYMBOLS_MAX:
+        _symbols.clear()
+    return _symbols.setdefault(word, word)
 
 
 cdef inline object _decimal(const order_value *field):
@@ -103,7 +114,7 @@ def read_order(bytes data not None, order_type, received_time_ns):
         return None
     order.order_id = _word(&values[_ORDER_ID])
     order.user_id = _word(&values[_USER_ID])
-    order.symbol = _word(&values[_SYMBOL])
+    order.symbol = _same_word(_word(&values[_SYMBOL]))
     order.direction = _directions[values[_DIRECTION].number]
     order.reduce_only = values[_REDUCE_ONLY].number == 1
     order.max_slippage_bps = values[_SLIPPAGE].number if values[_SLIPPAGE].present else None

@@ -5,7 +5,6 @@ for the book and for the commit, and shares both waits with its neighbours.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -84,7 +83,7 @@ class Executor:
         self._terms = terms
         self.commitments = Commitments(ledger, liquidity, clock, terms.commit_reserve_ns)
         self._committing: dict[str, _Commit] = {}
-        self._committed: OrderedDict[str, None] = OrderedDict()
+        self._committed = _Recent(COMMITTED_MAX)
         self._waiting: set[asyncio.Task[None]] = set()
         """For a book, or for the order that is repeated."""
 
@@ -202,7 +201,7 @@ class Executor:
                 await asyncio.wait((first.ended(),))
             if (record := await self._ledger.order(order.order_id)) is not None:
                 return _repeat(order, record)
-            self._committed.pop(order.order_id, None)
+            self._committed.discard(order.order_id)
 
     def _begin(
         self,
@@ -222,10 +221,10 @@ class Executor:
         order_id = commit.order.order_id
         del self._committing[order_id]
         if isinstance(outcome, ExecutionReport):
-            self._remember(order_id)
+            self._committed.add(order_id)
             commit.done(outcome)
         elif isinstance(outcome, Record):
-            self._remember(order_id)
+            self._committed.add(order_id)
             commit.done(_repeated(commit.order, outcome))
         elif isinstance(outcome, InvalidArgument):
             self._spawn(self._stored_or(commit.order, outcome, commit.done))
@@ -249,16 +248,34 @@ class Executor:
             raise error
         return _repeat(order, record)
 
-    def _remember(self, order_id: str) -> None:
-        self._committed[order_id] = None
-        if len(self._committed) > COMMITTED_MAX:
-            self._committed.popitem(last=False)
-
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
         return task
+
+
+class _Recent:
+    """The latest order ids, `count_max` at most; when half of it is full the older half goes."""
+
+    def __init__(self, count_max: int) -> None:
+        self._half = max(count_max // 2, 1)
+        self._new: set[str] = set()
+        self._old: set[str] = set()
+
+    def __contains__(self, order_id: str) -> bool:
+        return order_id in self._new or order_id in self._old
+
+    def add(self, order_id: str) -> None:
+        """Remembers it."""
+        if len(self._new) >= self._half:
+            self._new, self._old = set(), self._new
+        self._new.add(order_id)
+
+    def discard(self, order_id: str) -> None:
+        """Forgets it."""
+        self._new.discard(order_id)
+        self._old.discard(order_id)
 
 
 class _Commit(Keeping):

@@ -296,9 +296,10 @@ async def test_a_retry_of_a_committed_order_is_read_and_not_committed_again(worl
 
 
 async def test_a_retry_that_is_no_longer_remembered_is_found_by_the_commit(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("execution.executor.COMMITTED_MAX", 2)
+    world = World()
     first = await world.execute(order(BUY, "3"))
     for number in (2, 3):
         await world.execute(order(BUY, "1", order_id=f"o-{number}"))
