@@ -5,6 +5,7 @@ Switches, from the environment:
   EXECUTION_SANITIZE=LIST  compile and link with -fsanitize=LIST (address,undefined)
   EXECUTION_LINETRACE=1    Cython line tracing, for coverage and profilers
   EXECUTION_NO_INT128=1    the portable 128-bit number that MSVC gets
+  EXECUTION_MODULES=LIST   only these of the compiled modules (_match is the kernel alone)
 """
 
 import os
@@ -41,6 +42,7 @@ if switched_on("EXECUTION_NO_INT128"):
     macros.append(("EXECUTION_NO_INT128", "1"))
 
 package = Path("src/execution")
+modules = os.environ.get("EXECUTION_MODULES", "_match,_order").split(",")
 
 
 def extension(name: str) -> Extension:
@@ -59,7 +61,7 @@ def extension(name: str) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [extension("_match"), extension("_order")],
+        [extension(name) for name in modules],
         compiler_directives={"linetrace": switched_on("EXECUTION_LINETRACE")},
     )
 )
