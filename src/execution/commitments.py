@@ -10,7 +10,7 @@ Told by callbacks: an order on its way is this object and nothing else, no task.
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from execution.engine import Execution
 from execution.errors import DeadlineTooShort, LedgerUnavailable, PositionContended
@@ -28,6 +28,8 @@ from execution.pricing import Liquidity
 
 ATTEMPTS_MAX: Final = 8
 """Commits of one order before a contended position is given up for now."""
+
+_Result = TypeVar("_Result")
 
 Decide: TypeAlias = Callable[[Position], Execution | None]
 """What to do, given the position; None: nothing, for now."""
@@ -239,9 +241,14 @@ class _Awaited(Keeping):
         )
 
     def kept(self, outcome: Kept | Exception) -> None:
-        if self.outcome.done():
-            return
-        if isinstance(outcome, Exception):
-            self.outcome.set_exception(outcome)
-        else:
-            self.outcome.set_result(outcome)
+        resolve(self.outcome, outcome)
+
+
+def resolve(waiting: "asyncio.Future[_Result]", outcome: _Result | Exception) -> None:
+    """Tells whoever waits, if anybody still does."""
+    if waiting.done():
+        return
+    if isinstance(outcome, Exception):
+        waiting.set_exception(outcome)
+    else:
+        waiting.set_result(outcome)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from execution.commitments import Commitments, Keeping, Kept
+from execution.commitments import Commitments, Keeping, Kept, resolve
 from execution.engine import Execution, execute
 from execution.errors import (
     ExecutionError,
@@ -99,8 +99,7 @@ class Executor:
             snapshot = self._books.newest(order.symbol)
             if snapshot is not None:
                 side = self._liquidity.quote(snapshot, order.direction)
-                prices = NO_PRICES if order.trigger_price is None else reference_prices(snapshot)
-                self._begin(order, side, prices, deadline_ns, done)
+                self._begin(order, side, _prices(order, snapshot), deadline_ns, done)
                 return None
         waits = self._spawn(self._wait(order, deadline_ns, done))
         waits.add_done_callback(partial(_given_up, order, done))
@@ -111,16 +110,7 @@ class Executor:
         `ExecutionError`.
         """
         outcome: asyncio.Future[ExecutionReport] = asyncio.get_running_loop().create_future()
-
-        def done(report: ExecutionReport | Exception) -> None:
-            if outcome.done():
-                return
-            if isinstance(report, Exception):
-                outcome.set_exception(report)
-            else:
-                outcome.set_result(report)
-
-        cancel = self.submit(order, deadline_ns, done)
+        cancel = self.submit(order, deadline_ns, partial(resolve, outcome))
         try:
             return await outcome
         except asyncio.CancelledError:
@@ -149,25 +139,16 @@ class Executor:
         snapshot = await self._books.snapshot(order.symbol, self._clock.monotonic_ns())
         if snapshot is None:
             return Market(unknown_symbol(order.symbol), NO_PRICES)
-        return self.market_of(snapshot, order)
+        return Market(self._liquidity.quote(snapshot, order.direction), _prices(order, snapshot))
 
-    def market_of(self, snapshot: Snapshot, order: Order) -> Market:
-        """This book, from the order's side."""
-        prices = NO_PRICES if order.trigger_price is None else reference_prices(snapshot)
-        return Market(self._liquidity.quote(snapshot, order.direction), prices)
-
-    def decide(self, order: Order, market: Market, position: Position) -> Execution:
-        """What the order does now. Raises `InvalidArgument`."""
-        return self.decide_on(order, market.side, market.prices, position)
-
-    def decide_on(
+    def decide(
         self,
         order: Order,
         side: Quote | Unusable,
         prices: ReferencePrices,
         position: Position,
     ) -> Execution:
-        """As `decide`."""
+        """What the order does now. Raises `InvalidArgument`."""
         now_ns = self._clock.time_ns()
         if order.trigger_price is None:
             return execute(order, side, position, self._terms.fee_rate, now_ns)
@@ -295,13 +276,14 @@ class _Commit(Keeping):
         super().__init__(executor.commitments, order, side, deadline_ns)
         self._executor = executor
         self.order = order
-        self._market = side
         self._prices = prices
         self.done = done
 
     def decide(self, position: Position) -> Execution:
         """What the order does, given the position. Raises `InvalidArgument`."""
-        return self._executor.decide_on(self.order, self._market, self._prices, position)
+        side = self._side
+        assert side is not None, "an arriving order meets a side, or why there is none"
+        return self._executor.decide(self.order, side, self._prices, position)
 
     def entry(self, execution: Execution, basis: Position) -> Entry:
         """The first that is written of the order."""
@@ -325,6 +307,11 @@ class _Commit(Keeping):
         if self._ended is None:
             self._ended = asyncio.get_running_loop().create_future()
         return self._ended
+
+
+def _prices(order: Order, snapshot: Snapshot) -> ReferencePrices:
+    """What the order's trigger is compared with; nothing where it has none."""
+    return NO_PRICES if order.trigger_price is None else reference_prices(snapshot)
 
 
 def _given_up(order: Order, done: Done, waits: "asyncio.Task[None]") -> None:

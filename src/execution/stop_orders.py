@@ -146,7 +146,7 @@ class StopOrders:
         self, record: Record, order: Order, market: Market, position: Position
     ) -> Execution:
         """The order on its new terms; terms that could not even rest leave it as it is."""
-        execution = self._executor.decide(order, market, position)
+        execution = self._executor.decide(order, market.side, market.prices, position)
         report = execution.report
         if report.status is OrderStatus.REJECTED and not report.triggered_by_price:
             raise ModificationRefused(

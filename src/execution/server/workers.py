@@ -122,7 +122,6 @@ class Workers:
         self._config = config
         self._count = count
         self._workers: dict[int, _Worker] = {}
-        self._stopping = False
         self._keepers: list[asyncio.Task[None]] = []
 
     def metrics_addresses(self) -> list[str]:
@@ -151,7 +150,10 @@ class Workers:
 
     async def stop(self) -> int:
         """Drains all; the worst of their exit statuses."""
-        self._stopping = True
+        # First, so that none is started anew while the others drain.
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
         for worker in self._workers.values():
             with contextlib.suppress(ProcessLookupError):
                 worker.process.terminate()
@@ -159,9 +161,6 @@ class Workers:
         statuses = await asyncio.gather(
             *(self._ended(worker, limit) for worker in self._workers.values())
         )
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
         return max(statuses, default=0)
 
     async def _ended(self, worker: _Worker, limit: float) -> int:
@@ -177,8 +176,6 @@ class Workers:
         """Starts another in its place whenever it ends."""
         while True:
             status = await worker.process.wait()
-            if self._stopping:
-                return
             _log.error("worker %d ended with status %d; starting another", worker.number, status)
             while True:
                 await asyncio.sleep(_RESTART_SECONDS)

@@ -1,9 +1,14 @@
 """What handlers without a task of their own may do with their call, on any transport."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from execution.errors import StatusCode
+
+MESSAGE_BYTES_MAX: Final = 1_048_576
+"""Of a request, after decompression, on either transport."""
+REPLY_BYTES_MAX: Final = 16_777_216
+"""Of a reply, before compression."""
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 

@@ -99,12 +99,12 @@ class Calls:
             with self._counted(metrics) as outcome:
                 try:
                     self.require_open()
-                    call = self._call(_OfContext(context))
+                    call = self._call(OfContext(context))
                     reply = await rpc.handle(_parse(rpc.request, data), call)
                 except Exception as error:  # noqa: BLE001 - as above
                     await _abort(context, error, outcome)
                 outcome.code = StatusCode.OK
-                return reply.SerializeToString(deterministic=True)
+                return serialize(reply)
 
         return handle
 
@@ -117,7 +117,7 @@ class Calls:
                 try:
                     self.require_open()
                     async with self._until_drained():
-                        call = self._call(_OfContext(context))
+                        call = self._call(OfContext(context))
                         await rpc.handle(_parse(rpc.request, data), call, ContextReplies(context))
                 except Exception as error:  # noqa: BLE001 - as above
                     await _abort(context, error, outcome)
@@ -161,7 +161,8 @@ class Calls:
 
     def ended(self, pipeline: Pipeline | None = None) -> None:
         """It has ended."""
-        self._pipelines.discard(pipeline) if pipeline is not None else None
+        if pipeline is not None:
+            self._pipelines.discard(pipeline)
         self._under_way -= 1
         if not self._under_way:
             self._idle.set()
@@ -195,7 +196,7 @@ class Calls:
             metrics.ended(outcome.code, perf_counter() - since)
             self.ended()
 
-    def _call(self, call: "PlainCall | StreamCall | _OfContext") -> Call:
+    def _call(self, call: "PlainCall | StreamCall | OfContext") -> Call:
         left = call.seconds_left()
         if left is None and self._tokens is None:
             return _ANYBODY
@@ -216,10 +217,8 @@ class _Outcome:
         self.code = StatusCode.CANCELLED
 
 
-class _OfContext:
+class OfContext:
     """What `Calls` asks of a call, asked of a context."""
-
-    __slots__ = ("_context",)
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -230,13 +229,8 @@ class _OfContext:
 
     def header(self, name: str) -> str | None:
         """A value of the metadata the caller sent, None if there is none."""
-        return header_of(self._context, name)
-
-
-def header_of(context: Context, name: str) -> str | None:
-    """A text value of the metadata, None if there is none."""
-    value = dict(context.invocation_metadata() or ()).get(name)
-    return value if isinstance(value, str) else None
+        value = dict(self._context.invocation_metadata() or ()).get(name)
+        return value if isinstance(value, str) else None
 
 
 def draining() -> Draining:

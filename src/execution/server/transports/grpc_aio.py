@@ -11,15 +11,15 @@ from execution.errors import StartupError, StatusCode
 from execution.server.rpcs import PipelineRpc, PlainRpc, Rpc, UnaryRpc
 from execution.server.servicer import SERVICE
 from execution.server.transports.call import (
+    MESSAGE_BYTES_MAX,
+    REPLY_BYTES_MAX,
     Metadata,
     PlainHandler,
     PlainStreamHandler,
 )
-from execution.server.transports.calls import Calls, ContextHandler, header_of, rpc_code, serialize
+from execution.server.transports.calls import Calls, ContextHandler, OfContext, rpc_code, serialize
 from execution.server.transports.tls import Tls
 
-MESSAGE_BYTES_MAX: Final = 1_048_576
-REPLY_BYTES_MAX: Final = 16_777_216
 STREAM_UNANSWERED_MAX: Final = 1_024
 """Requests of one stream under way; more are read once some are answered."""
 
@@ -124,11 +124,11 @@ class _Ended(Exception):
         await context.abort(rpc_code(self.code), self.message, trailing_metadata=trailers)
 
 
-class _Call:
+class _Call(OfContext):
     """`call.PlainCall` over a context; `answer` is what it came to."""
 
     def __init__(self, context: _Context) -> None:
-        self._context = context
+        super().__init__(context)
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.gone: list[Callable[[], object]] = []
 
@@ -142,12 +142,6 @@ class _Call:
 
     def on_gone(self, callback: Callable[[], object]) -> None:
         self.gone.append(callback)
-
-    def seconds_left(self) -> float | None:
-        return self._context.time_remaining()
-
-    def header(self, name: str) -> str | None:
-        return header_of(self._context, name)
 
 
 def _awaited(handle: PlainHandler) -> ContextHandler:
@@ -167,11 +161,11 @@ def _awaited(handle: PlainHandler) -> ContextHandler:
     return unary
 
 
-class _Stream:
+class _Stream(OfContext):
     """`call.StreamCall` over a context; what it sends waits in `answers`."""
 
     def __init__(self, context: _Context) -> None:
-        self._context = context
+        super().__init__(context)
         self.answers: asyncio.Queue[bytes | _Ended | None] = asyncio.Queue()
         self.room = asyncio.Semaphore(STREAM_UNANSWERED_MAX)
 
@@ -183,12 +177,6 @@ class _Stream:
 
     def fail(self, code: StatusCode, message: str, metadata: Metadata = ()) -> None:
         self.answers.put_nowait(_Ended(code, message, metadata))
-
-    def seconds_left(self) -> float | None:
-        return self._context.time_remaining()
-
-    def header(self, name: str) -> str | None:
-        return header_of(self._context, name)
 
 
 def _streamed(begin: PlainStreamHandler) -> Any:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from execution.server.transports.call import MESSAGE_BYTES_MAX, REPLY_BYTES_MAX
+
 HARD: Final = 4
 """Headers beyond so many times what is allowed end the connection, not only the call."""
 
@@ -11,9 +13,9 @@ HARD: Final = 4
 class Limits:
     """Bounds of a server; the defaults suit a service behind a load balancer."""
 
-    message_bytes_max: int = 1_048_576
+    message_bytes_max: int = MESSAGE_BYTES_MAX
     """Of a request, after decompression."""
-    reply_bytes_max: int = 16_777_216
+    reply_bytes_max: int = REPLY_BYTES_MAX
     """Of a reply, before compression."""
     connections_max: int = 4_096
     calls_max: int = 16_384
