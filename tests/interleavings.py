@@ -213,7 +213,7 @@ class Interleaving:
 
     def deliver_late(self) -> None:
         replica = self.random.choice(self.replicas)
-        given_up = [c for c in replica.met if c.answer.done() and c.result is None]
+        given_up = [c for c in replica.met if c.outcome is not None and c.result is None]
         if given_up:
             commit = self.random.choice(given_up)
             commit.apply()
@@ -272,10 +272,7 @@ class Interleaving:
         return [
             commit.entry.report
             for commit in replica.met
-            if commit.answer.done()
-            and not commit.answer.cancelled()
-            and commit.answer.exception() is None
-            and isinstance(commit.answer.result(), Committed)
+            if isinstance(commit.outcome, Committed)
         ]
 
 

@@ -12,6 +12,7 @@ from execution.model import (
     OrderType,
     Reason,
     RestingStop,
+    SymbolSpec,
     TimeInForce,
     TriggerBy,
 )
@@ -94,6 +95,15 @@ class ExecutionReport:
     version: int = 1
 
 @final
+@dataclass(frozen=True, eq=False)
+class Quote:
+    spec: SymbolSpec
+    ref: SnapshotRef
+    prices: npt.NDArray[np.int64]
+    available: npt.NDArray[np.int64]
+    best: int | None
+
+@final
 @dataclass(frozen=True)
 class Execution:
     report: ExecutionReport
@@ -130,6 +140,7 @@ def know_words(
     times_in_force: tuple[TimeInForce, ...],
     triggers: tuple[TriggerBy, ...],
     no_reason: Reason,
+    filled: OrderStatus,
 ) -> None: ...
 def to_text(value: int, decimals: int) -> str: ...
 def ratio_text(numerator: int, denominator: int, decimals: int) -> str: ...
@@ -140,6 +151,16 @@ def fee_text(
 def rfc3339(time_ns: int) -> str: ...
 def utc_seconds(time_ns: int) -> str: ...
 def trade_id(namespace: bytes, user_id: str, order_id: str) -> str: ...
+def take(quote: Quote, taken: tuple[int, ...]) -> None: ...
+def give_back(quote: Quote, taken: tuple[int, ...]) -> None: ...
+def execute_whole(
+    order: Order,
+    quote: Quote,
+    position: Position,
+    scaled_bps: int,
+    now_ns: int,
+    namespace: bytes,
+) -> Execution | None: ...
 def settle(
     position: Position,
     direction: Direction,
@@ -178,15 +199,8 @@ def executed(
 def report_json(report: ExecutionReport) -> bytes: ...
 def trade_json(report: ExecutionReport) -> bytes: ...
 def reject_json(report: ExecutionReport) -> bytes: ...
-def pack(
-    payload: str,
-    report: ExecutionReport,
-    basis: Position | None,
-    position: Position | None,
-    stop: str,
-    order_key: str,
-    position_key: str,
-) -> Packed: ...
+def pack(entry: Entry, stop: str, order_prefix: str, position_prefix: str) -> Packed: ...
+def pack_new(entry: Entry, order_prefix: str, position_prefix: str) -> Packed | None: ...
 def report_bytes(report: ExecutionReport) -> bytes: ...
 def batch_bytes(reports: list[bytes]) -> bytes: ...
 def read_order(

@@ -3,7 +3,8 @@
 """What every order makes, compiled: its data, its exact texts, and its bytes.
 
 The rules are elsewhere, in Python (`engine`, `settlement`, `server.requests`); this is what they
-decide, written down. Every function has a plain twin in `tests/twin`, which it equals.
+decide, written down, and for the order that nothing is unusual about, decided as well. Every
+function has a plain twin in `tests/twin`, which it equals.
 """
 
 cimport cython
@@ -11,6 +12,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
     PyBUF_ND,
+    PyBUF_WRITABLE,
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
@@ -20,7 +22,9 @@ from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcmp, memcpy, strlen
+
+from execution._match cimport ExactFill, walk_exact
 
 import dataclasses as _dataclasses
 
@@ -29,7 +33,9 @@ include "_order_words.pxi"
 include "_order_model.pxi"
 include "_order_report.pxi"
 include "_order_text.pxi"
+include "_order_quote.pxi"
 include "_order_settle.pxi"
+include "_order_execute.pxi"
 include "_order_json.pxi"
 include "_order_entry.pxi"
 include "_order_message.pxi"

@@ -8,7 +8,10 @@ cdef extern from "_match_text.h" nogil:
     enum:
         MATCH_DECIMALS_MAX
         MATCH_TEXT_MAX
-    int match_format_decimal(int64_t value, int decimals, char *buffer)
+        MATCH_TEXT_SOUND
+    int match_format_decimal(int64_t value, int decimals, char *buffer) noexcept
+    int match_parse_decimal(const char *text, Py_ssize_t length, int decimals,
+                            int64_t *out) noexcept
 
 cdef extern from "_order_buffer.h":
     enum:
@@ -55,6 +58,7 @@ cdef extern from "_order_number.h":
     bint order_multiply(order_wide a, order_wide b, order_wide *product) noexcept
     order_wide order_half_even(order_wide numerator, order_wide denominator) noexcept
     order_wide order_power(int exponent) noexcept
+    order_wide order_join(uint64_t high, uint64_t low) noexcept
     bint order_read_wide(PyObject *number, order_wide *out) noexcept
     object order_new_int(order_signed number)
     bint order_settle(const order_holding *before, bint bought, order_wide filled,

@@ -132,6 +132,13 @@ cdef int _put_bulk_amount(order_buffer *buffer, object value, int decimals) exce
 
 
 cdef int _put_bulk_int(order_buffer *buffer, object number) except -1:
+    cdef char[MATCH_TEXT_MAX] digits
+    cdef int64_t small
+    cdef int length
+    if match_read_int(<PyObject *>number, &small):
+        length = match_format_decimal(small, 0, digits)
+        order_put_bulk(buffer, digits + MATCH_TEXT_MAX - length, length)
+        return 0
     text = str(number)
     order_put_bulk_text(buffer, <PyObject *>text)
     return 0
@@ -141,19 +148,60 @@ cdef inline void _put_bulk_chars(order_buffer *buffer, const char *characters) n
     order_put_bulk(buffer, characters, strlen(characters))
 
 
-def pack(payload, ExecutionReport report not None, Position basis, Position position, stop,
-         order_key, position_key):
-    """The entry's keys and arguments.
+def pack(Entry entry not None, stop, order_prefix, position_prefix):
+    """The entry's keys and arguments; it is sound: `adapters.entries`.
 
-    Raises `ValueError` for a report that could not be published truthfully.
+    `stop` is the argument of that name. Raises `ValueError` for a report that could not be
+    published truthfully.
     """
+    return _pack(entry, stop, order_prefix, position_prefix)
+
+
+def pack_new(Entry entry not None, order_prefix, position_prefix):
+    """The same for a sound entry of a new order that does not rest, what nearly all are; None
+    for any other.
+    """
+    if not _is_new_and_ends(entry):
+        return None
+    return _pack(entry, "", order_prefix, position_prefix)
+
+
+cdef bint _is_new_and_ends(Entry entry) except -1:
+    """Whether the entry is sound, and begins and ends its order."""
+    cdef ExecutionReport report = entry.report
+    cdef long status = report.status
+    cdef int64_t version
+    if entry.follows is not None or entry.resting is not None:
+        return False
+    if not match_read_int(<PyObject *>report.version, &version) or version != 1:
+        return False
+    if report.filled_quantity == "0":
+        if status in (_PARTIAL, _FILLED, _UNTRIGGERED, _TRIGGERED):
+            return False
+    elif status != _FILLED and status != _PARTIAL:
+        return False
+    if entry.basis is None:
+        return entry.position is None
+    return _is_of(entry.basis, report) and (
+        entry.position is None or _is_of(entry.position, report)
+    )
+
+
+cdef inline bint _is_of(Position position, ExecutionReport report) except -1:
+    return (
+        position.user_id is report.user_id or position.user_id == report.user_id
+    ) and (position.symbol is report.symbol or position.symbol == report.symbol)
+
+
+cdef Packed _pack(Entry entry, object stop, object order_prefix, object position_prefix):
     cdef char[ORDER_ROOM] room, json_room
     cdef order_buffer buffer, json
     cdef Packed packed = Packed.__new__(Packed)
+    cdef ExecutionReport report = entry.report
     order_begin(&buffer, room, ORDER_ROOM)
     order_begin(&json, json_room, ORDER_ROOM)
     try:
-        order_put_text(&json, <PyObject *>payload)
+        order_put_text(&json, <PyObject *>entry.payload)
         packed.payload = order_bytes(&json)
         order_put_bulk_buffer(&buffer, &json)
         json.length = 0
@@ -162,20 +210,27 @@ def pack(payload, ExecutionReport report not None, Position basis, Position posi
         order_put_bulk_buffer(&buffer, &json)
         _put_order_fields(&buffer, report)
         _put_published(&buffer, &json, report)
-        if basis is None:
+        if entry.basis is None:
             _put_chars(&buffer, _EMPTY_4)
         else:
-            _put_bytes(&buffer, _state_bulk(basis))
-        if position is None:
+            _put_bytes(&buffer, _state_bulk(entry.basis))
+        if entry.position is None:
             _put_chars(&buffer, _EMPTY_5)
         else:
-            _put_bytes(&buffer, _fields_bulk(position))
+            _put_bytes(&buffer, _fields_bulk(entry.position))
         order_put_bulk_text(&buffer, <PyObject *>stop)
         packed.arguments = order_bytes(&buffer)
+        buffer.length = json.length = 0
+        order_put_text(&json, <PyObject *>order_prefix)
+        order_put_text(&json, <PyObject *>report.order_id)
+        order_put_bulk_buffer(&buffer, &json)
         json.length = 0
-        order_put_bulk_text(&json, <PyObject *>order_key)
-        order_put_bulk_text(&json, <PyObject *>position_key)
-        packed.keys = order_bytes(&json)
+        order_put_text(&json, <PyObject *>position_prefix)
+        order_put_text(&json, <PyObject *>report.user_id)
+        order_put_byte(&json, c":")
+        order_put_text(&json, <PyObject *>report.symbol)
+        order_put_bulk_buffer(&buffer, &json)
+        packed.keys = order_bytes(&buffer)
         return packed
     finally:
         order_end(&json)

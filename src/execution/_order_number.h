@@ -65,6 +65,10 @@ MATCH_INLINE order_wide order_half_even(order_wide numerator, order_wide denomin
     return quotient + (twice > denominator || (twice == denominator && (quotient & 1)));
 }
 
+MATCH_INLINE order_wide order_join(uint64_t high, uint64_t low) {
+    return (order_wide)high << 64 | low;
+}
+
 MATCH_INLINE order_wide order_power(int exponent) {
     if (exponent <= MATCH_DECIMALS_MAX) return match_powers_of_ten[exponent];
     return (order_wide)match_powers_of_ten[MATCH_DECIMALS_MAX] *
@@ -173,6 +177,10 @@ MATCH_INLINE int order_multiply(order_wide a, order_wide b, order_wide *product)
 }
 MATCH_INLINE order_wide order_half_even(order_wide numerator, order_wide denominator) {
     return numerator / denominator;
+}
+MATCH_INLINE order_wide order_join(uint64_t high, uint64_t low) {
+    (void)high;
+    return low;
 }
 MATCH_INLINE order_wide order_power(int exponent) {
     return match_powers_of_ten[exponent <= MATCH_DECIMALS_MAX ? exponent : MATCH_DECIMALS_MAX];

@@ -51,19 +51,37 @@ def settle(Position position not None, direction, filled, notional, int price_de
     `filled` is at the quantity scale, `notional` at price + quantity decimals, the PnL at
     `MONEY_DECIMALS`.
     """
-    cdef Position after
-    cdef order_wide quantity, money, scaled, held
-    cdef order_signed pnl
-    cdef order_holding holding
+    cdef Position after = None
+    cdef order_wide quantity, money
+    cdef order_signed pnl = 0
     cdef bint bought = <long>direction == _BUY
+    if order_read_wide(<PyObject *>filled, &quantity) and order_read_wide(
+        <PyObject *>notional, &money
+    ):
+        after = _settled(
+            position, bought, quantity, money, price_decimals, quantity_decimals, &pnl
+        )
+    if after is None:
+        return _settle_any(position, bought, filled, notional, price_decimals, quantity_decimals)
+    if not pnl:
+        return after, 0
+    return after, order_new_int(pnl) * _money_unit(price_decimals + quantity_decimals)
+
+
+cdef Position _settled(Position position, bint bought, order_wide quantity, order_wide money,
+                       int price_decimals, int quantity_decimals, order_signed *pnl):
+    """The position after a fill, and the PnL at the scale of the money; None where a number is
+    too fine or too large for it.
+    """
+    cdef Position after
+    cdef order_wide scaled, held
+    cdef order_holding holding
     if not (
         _hold(position, price_decimals, quantity_decimals)
-        and order_read_wide(<PyObject *>filled, &quantity)
-        and order_read_wide(<PyObject *>notional, &money)
-        and order_settle(&position.holding, bought, quantity, money, &holding, &pnl)
+        and order_settle(&position.holding, bought, quantity, money, &holding, pnl)
         and order_multiply(holding.cost, ORDER_EXTRA, &scaled)
     ):
-        return _settle_any(position, bought, filled, notional, price_decimals, quantity_decimals)
+        return None
     held = <order_wide>(-holding.quantity if holding.quantity < 0 else holding.quantity)
     after = Position.__new__(Position)
     after.user_id = position.user_id
@@ -74,9 +92,7 @@ def settle(Position position not None, direction, filled, notional, int price_de
     )
     after.version = position.version + 1
     after.holding = holding
-    if not pnl:
-        return after, 0
-    return after, order_new_int(pnl) * _money_unit(price_decimals + quantity_decimals)
+    return after
 
 
 cdef tuple _settle_any(Position position, bint bought, object filled, object notional,
@@ -156,18 +172,6 @@ cdef inline object _scaled_text(int64_t number, int decimals):
     return (text + MATCH_TEXT_MAX - length)[:length].decode("ascii")
 
 
-cdef int _borrow(object array, Py_buffer *view) except -1:
-    """The memory of an array of int64; to be given back."""
-    PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_ND | PyBUF_C_CONTIGUOUS)
-    if (
-        view.ndim != 1 or view.itemsize != 8 or view.format == NULL
-        or view.format[0] not in (c"l", c"q") or view.format[1] != 0
-    ):
-        PyBuffer_Release(view)
-        raise TypeError("levels are an array of int64")
-    return 0
-
-
 def executed(
     Order order not None, status, reason, message, snapshot, now_ns, int price_decimals,
     int quantity_decimals, int64_t effective, filled, notional, prices, available,
@@ -209,30 +213,45 @@ cdef tuple _take(ExecutionReport report, object prices, object available, Py_ssi
                  int64_t wanted, int price_decimals, int quantity_decimals):
     """Writes the fills of the report; returns what is taken from each level."""
     cdef Py_buffer price_view, quantity_view
-    cdef list fills = []
-    cdef list taken = []
-    cdef Py_ssize_t level
-    cdef int64_t price, quantity
-    cdef Fill fill
-    _borrow(prices, &price_view)
+    _borrow(prices, &price_view, PyBUF_ND)
     try:
-        _borrow(available, &quantity_view)
+        _borrow(available, &quantity_view, PyBUF_ND)
         try:
             if not 0 <= levels <= min(price_view.shape[0], quantity_view.shape[0]):
                 raise ValueError("there are not so many levels")
-            for level in range(levels):
-                price = (<const int64_t *>price_view.buf)[level]
-                quantity = min((<const int64_t *>quantity_view.buf)[level], wanted)
-                wanted -= quantity
-                taken.append(quantity)
-                if quantity:
-                    fill = Fill.__new__(Fill)
-                    fill.price = _scaled_text(price, price_decimals)
-                    fill.quantity = _scaled_text(quantity, quantity_decimals)
-                    fills.append(fill)
+            return _take_levels(
+                report, <const int64_t *>price_view.buf, <const int64_t *>quantity_view.buf,
+                levels, wanted, price_decimals, quantity_decimals,
+            )
         finally:
             PyBuffer_Release(&quantity_view)
     finally:
         PyBuffer_Release(&price_view)
+
+
+cdef tuple _take_levels(ExecutionReport report, const int64_t *prices, const int64_t *available,
+                        Py_ssize_t levels, int64_t wanted, int price_decimals,
+                        int quantity_decimals):
+    cdef list fills, taken
+    cdef Py_ssize_t level
+    cdef int64_t quantity
+    cdef Fill fill
+    if levels == 1 and 0 < wanted <= available[0]:
+        # What most orders do; the text of the quantity is there already.
+        fill = Fill.__new__(Fill)
+        fill.price = _scaled_text(prices[0], price_decimals)
+        fill.quantity = report.effective_quantity
+        report.fills = (fill,)
+        return (wanted,)
+    fills, taken = [], []
+    for level in range(levels):
+        quantity = min(available[level], wanted)
+        wanted -= quantity
+        taken.append(quantity)
+        if quantity:
+            fill = Fill.__new__(Fill)
+            fill.price = _scaled_text(prices[level], price_decimals)
+            fill.quantity = _scaled_text(quantity, quantity_decimals)
+            fills.append(fill)
     report.fills = tuple(fills)
     return tuple(taken)

@@ -244,6 +244,10 @@ def utc_seconds(time_ns):
 
 def trade_id(bytes namespace, user_id, order_id):
     """The UUIDv5 of "user_id/order_id" in a namespace."""
+    return _trade_id(namespace, user_id, order_id)
+
+
+cdef str _trade_id(bytes namespace, object user_id, object order_id):
     cdef unsigned char[20] digest
     cdef char[ORDER_UUID_TEXT] text
     cdef char[1] room

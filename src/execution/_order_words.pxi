@@ -1,17 +1,17 @@
 # The enums of `model`: told once, by `model`, because nothing of ours is imported here.
 
 cdef object _directions = None, _order_types = None, _times_in_force = None, _triggers = None
-cdef object _no_reason = None
+cdef object _no_reason = None, _filled = None
 
 
-def know_words(directions, order_types, times_in_force, triggers, no_reason):
+def know_words(directions, order_types, times_in_force, triggers, no_reason, filled):
     """Tells the members of the enums of `model` that orders and reports are made with.
 
-    Each but the last is a tuple by number, whose item 0 is what is meant where nothing is said.
+    Each but the last two is a tuple by number, whose item 0 is what is meant where nothing is said.
     """
-    global _directions, _order_types, _times_in_force, _triggers, _no_reason
+    global _directions, _order_types, _times_in_force, _triggers, _no_reason, _filled
     _directions, _order_types, _times_in_force = directions, order_types, times_in_force
-    _triggers, _no_reason = triggers, no_reason
+    _triggers, _no_reason, _filled = triggers, no_reason, filled
     for fields, name, default in (
         (Order.__dataclass_fields__, "order_type", order_types[0]),
         (Order.__dataclass_fields__, "time_in_force", times_in_force[0]),
@@ -46,4 +46,8 @@ cdef inline const char *_reason(object member) except NULL:
 
 cdef enum:
     _BUY = 1
+    _UNTRIGGERED = 2
+    _TRIGGERED = 3
+    _PARTIAL = 4
+    _FILLED = 5
     _REJECTED = 6

@@ -10,10 +10,10 @@ Told by callbacks: an order on its way is this object and nothing else, no task.
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from execution.engine import Execution
-from execution.errors import DeadlineTooShort, LedgerUnavailable, PositionContended
+from execution.errors import DeadlineTooShort, PositionContended, Unavailable
 from execution.model import ExecutionReport, Position, Quote, Unusable
 from execution.ports import (
     Clock,
@@ -25,11 +25,10 @@ from execution.ports import (
     Stored,
 )
 from execution.pricing import Liquidity
+from execution.waiting import resolve
 
 ATTEMPTS_MAX: Final = 8
 """Commits of one order before a contended position is given up for now."""
-
-_Result = TypeVar("_Result")
 
 Decide: TypeAlias = Callable[[Position], Execution | None]
 """What to do, given the position; None: nothing, for now."""
@@ -140,23 +139,22 @@ class Keeping:
         """Decides on the position as it is believed to be, and sends that."""
         self._attempts += 1
         try:
-            commit = self._send()
+            sent = self._send()
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
             self._give_back()
             self.kept(error)
             return
-        if commit is None:
+        if not sent:
             self.kept(None)
-        else:
-            commit.add_done_callback(self._answered)
 
-    def _send(self) -> "asyncio.Future[CommitResult] | None":
+    def _send(self) -> bool:
+        """Whether there was anything to send."""
         whose, commitments = self._whose, self._commitments
         ledger = commitments.ledger
         basis = ledger.recall(whose.user_id, whose.symbol)
         execution = self.decide(basis)
         if execution is None:
-            return None
+            return False
         if self._deadline_ns is not None:
             commitments.require_time(self._deadline_ns)
         entry = self.entry(execution, basis)
@@ -166,25 +164,17 @@ class Keeping:
             assert isinstance(self._side, Quote), "only a quote has something to take"
             commitments.liquidity.take(self._side, taken)
             self._taken = taken
-        return ledger.commit(entry)
+        ledger.submit(entry, self._answered)
+        return True
 
-    def _answered(self, commit: "asyncio.Future[CommitResult]") -> None:
-        if commit.cancelled():
-            self._give_back()
-            self.kept(LedgerUnavailable("the commit was given up; its outcome is unknown"))
-            return
-        error = commit.exception()
-        if error is not None:
-            self._give_back()
-            assert isinstance(error, Exception), "a commit ends with an answer or an error"
-            self.kept(error)
-            return
-        result = commit.result()
+    def _answered(self, result: CommitResult | Unavailable) -> None:
         if isinstance(result, Committed):
             self.kept(self._report)
             return
         self._give_back()
-        if isinstance(result, Stored):
+        if isinstance(result, Unavailable):
+            self.kept(result)
+        elif isinstance(result, Stored):
             self.kept(result.record)
         elif self._attempts < ATTEMPTS_MAX:
             self.attempt()
@@ -242,13 +232,3 @@ class _Awaited(Keeping):
 
     def kept(self, outcome: Kept | Exception) -> None:
         resolve(self.outcome, outcome)
-
-
-def resolve(waiting: "asyncio.Future[_Result]", outcome: _Result | Exception) -> None:
-    """Tells whoever waits, if anybody still does."""
-    if waiting.done():
-        return
-    if isinstance(outcome, Exception):
-        waiting.set_exception(outcome)
-    else:
-        waiting.set_result(outcome)

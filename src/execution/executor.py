@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from execution.commitments import Commitments, Keeping, Kept, resolve
+from execution.commitments import Commitments, Keeping, Kept
 from execution.engine import Execution, execute
 from execution.errors import (
     ExecutionError,
@@ -33,6 +33,7 @@ from execution.ports import BookSource, Clock, Entry, Ledger, Record
 from execution.pricing import Liquidity, reference_prices, unknown_symbol
 from execution.settlement import FeeRate
 from execution.stops import arrive
+from execution.waiting import resolve
 
 COMMITTED_MAX: Final = 100_000
 """Order ids remembered as committed, to know a retry before it takes liquidity.

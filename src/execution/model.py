@@ -5,8 +5,9 @@ are int64 arrays scaled by the symbol's decimals. A report holds canonical
 decimal text, because a report is a record: it is written once and then only
 ever repeated, on the wire, in Redis and in the answer to a retry.
 
-`Order`, `Fill`, `SnapshotRef`, `Position` and `ExecutionReport` are compiled,
-because every order makes several; they behave as the data classes here do.
+`Order`, `Fill`, `SnapshotRef`, `Quote`, `Position` and `ExecutionReport` are
+compiled, because every order makes or reads several; they behave as the data
+classes here do.
 
 Enum numbers are those of `proto/execution/v1/execution.proto`; names are FIX's
 (OrdStatus 39, CumQty 14, LeavesQty 151, AvgPx 6) in the words of the wire.
@@ -24,6 +25,7 @@ from execution._order import (
     Fill,
     Order,
     Position,
+    Quote,
     SnapshotRef,
     know_words,
 )
@@ -154,6 +156,7 @@ know_words(
     times_in_force=(TimeInForce.IOC, *TimeInForce),
     triggers=(TriggerBy.BID_ASK, *TriggerBy),
     no_reason=Reason.NONE,
+    filled=OrderStatus.FILLED,
 )
 
 
@@ -194,21 +197,6 @@ class Snapshot:
     last_price: int | None = None
     mark_price: int | None = None
     defect: str = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Quote:
-    """The side of a usable book that an order may take, best level first.
-
-    `available` is what earlier orders left of each level; `best` is the best
-    price the snapshot shows any size at, taken or not, None if it shows none.
-    """
-
-    spec: SymbolSpec
-    ref: SnapshotRef
-    prices: Int64Array
-    available: Int64Array
-    best: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,11 @@ The adapters implement them over gRPC and Redis, `execution.testing` in memory.
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from execution._order import Entry
+from execution.errors import Unavailable
 from execution.model import ExecutionReport, Position, ReferencePrices, RestingStop, Snapshot
-
-if TYPE_CHECKING:
-    import asyncio
 
 __all__ = [
     "BookListener",
@@ -24,6 +22,7 @@ __all__ = [
     "Conflict",
     "Entry",
     "Ledger",
+    "OnResult",
     "OrderStream",
     "OrderUpdate",
     "OrderWatch",
@@ -115,6 +114,9 @@ class Conflict:
 
 CommitResult: TypeAlias = Committed | Stored | Conflict
 
+OnResult: TypeAlias = Callable[[CommitResult | Unavailable], None]
+"""Called once with what became of a commit, or why that is not known; must not raise."""
+
 
 class Ledger(Protocol):
     """The one place where orders, positions and trades are kept."""
@@ -125,13 +127,13 @@ class Ledger(Protocol):
         Only ever a basis to compute from: the commit checks it.
         """
 
-    def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
+    def submit(self, entry: Entry, done: OnResult) -> None:
         """Commits the entry whole or not at all, once for ever.
 
-        A future and not a coroutine, so that an order needs no task. Ends with
-        `LedgerUnavailable` when the outcome is unknown or nothing was
-        sent, `LedgerRefused` when Redis will not write, or has lost the order
-        that the entry follows. A cancelled future may still commit.
+        A callback and not a coroutine, so that an order needs no task; never
+        called before this returns. It gets `LedgerUnavailable` when the outcome
+        is unknown or nothing was sent, `LedgerRefused` when Redis will not write,
+        or has lost the order that the entry follows.
         """
 
     async def order(self, order_id: str) -> Record | None:

@@ -6,12 +6,12 @@ orders already took from it, is decided here.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
 import numpy as np
 
+from execution import _order
 from execution._match import Book, format_decimal
 from execution.model import (
     Direction,
@@ -62,22 +62,18 @@ class Liquidity:
         self._accounts.move_to_end(symbol)
         return account.unusable or account.sides[direction]
 
-    def take(self, quote: Quote, taken: Sequence[int]) -> None:
+    def take(self, quote: Quote, taken: tuple[int, ...]) -> None:
         """Books `taken` (per level, best first) out of what is available."""
         if self._consumes:
-            available = quote.available
-            for level, quantity in enumerate(taken):
-                available[level] -= quantity
+            _order.take(quote, taken)
 
-    def give_back(self, quote: Quote, taken: Sequence[int]) -> None:
+    def give_back(self, quote: Quote, taken: tuple[int, ...]) -> None:
         """Undoes `take`, for a commit that did not keep it.
 
         Harmless once the symbol has moved on: the quote's book is then nobody's.
         """
         if self._consumes:
-            available = quote.available
-            for level, quantity in enumerate(taken):
-                available[level] += quantity
+            _order.give_back(quote, taken)
 
 
 class _Account:

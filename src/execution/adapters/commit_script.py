@@ -22,6 +22,7 @@ from execution.model import Position
 from execution.ports import Entry, Record
 
 __all__ = [
+    "COMMITTED",
     "SHA",
     "SOURCE",
     "Answer",
@@ -55,7 +56,8 @@ _HEAD: Final = bulk("EVALSHA", SHA)
 _KEYS_HEAD: Final = bulk(*_SHARED_KEYS)
 _POSITION_TEXTS: Final = 5
 
-_COMMITTED: Final = 1
+COMMITTED: Final = 1
+"""What the script answers for an order it has written."""
 _STORED: Final = 2
 _CONFLICT: Final = 3
 _REFUSED: Final = 4
@@ -109,17 +111,11 @@ def pack_entry(entry: Entry) -> Packed:
     Raises `ValueError` for an entry that contradicts itself, or a report that
     could not be published truthfully.
     """
+    packed = _order.pack_new(entry, keys.ORDER_PREFIX, keys.POSITION_PREFIX)
+    if packed is not None:
+        return packed
     check_entry(entry)
-    report = entry.report
-    return _order.pack(
-        entry.payload,
-        report,
-        entry.basis,
-        entry.position,
-        _stop_argument(entry),
-        keys.order_key(report.order_id),
-        keys.position_key(report.user_id, report.symbol),
-    )
+    return _order.pack(entry, _stop_argument(entry), keys.ORDER_PREFIX, keys.POSITION_PREFIX)
 
 
 def pack_batch(entries: Sequence[Packed], fence: Fence) -> bytes:
@@ -166,7 +162,7 @@ def _stop_argument(entry: Entry) -> str:
 
 def _answer(item: Reply) -> Answer:
     match item:
-        case int() if item == _COMMITTED:
+        case int() if item == COMMITTED:
             return _WAS_COMMITTED
         case [int(kind), bytes(payload), bytes(report), bytes(resting)] if kind == _STORED:
             return WasStored(payload, report, resting)

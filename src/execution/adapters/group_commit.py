@@ -7,6 +7,7 @@ its own record. Every entry has its answer or its error in bounded time.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from hiredis import ReplyError
 
 from execution.adapters.alarm import Alarm
 from execution.adapters.commit_script import (
+    COMMITTED,
     Answer,
     Fence,
     Packed,
@@ -35,11 +37,13 @@ from execution.adapters.positions import UNCHAINED, PositionKnowledge
 from execution.adapters.redis_replies import RECONNECT, code_of, is_retryable, redis_error
 from execution.adapters.wire import Connection, ConnectionLost, Reply
 from execution.errors import LedgerRefused, LedgerUnavailable, Unavailable
-from execution.ports import CommitResult, Committed, Conflict, Entry, Stored
+from execution.ports import CommitResult, Committed, Conflict, Entry, OnResult, Stored
 
 _EXPIRIES_PER_TIMEOUT: Final = 16
 _COMMITTED: Final = Committed()
 _CONFLICT: Final = Conflict()
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,20 @@ class _Pending:
     epoch: int
     deadline: float
     """On the event loop's clock."""
-    answer: asyncio.Future[CommitResult]
+    done: OnResult | None
+    """None once it was called."""
     sends: int = 0
     failure: Unavailable | None = None
     """What stood in the way most recently."""
+
+    def answer(self, result: CommitResult | Unavailable) -> None:
+        """Tells who waits, if that was not done before."""
+        done, self.done = self.done, None
+        if done is not None:
+            try:
+                done(result)
+            except Exception:
+                _log.exception("unforeseen failure in the answer to a commit")
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +112,7 @@ class GroupCommit:
         where: str,
     ) -> None:
         self._limits = limits
+        self._timeout = limits.commit_timeout_ms / 1_000
         self._knowledge = knowledge
         self._connection = connection
         self._where = where
@@ -114,7 +129,7 @@ class GroupCommit:
         self.confirmation: Confirmation | None = None
         """What follows each batch; set for each new connection."""
 
-    def submit(self, entry: Entry) -> asyncio.Future[CommitResult]:
+    def submit(self, entry: Entry, done: OnResult) -> None:
         """Queues the entry and believes in its outcome, both at once.
 
         Raises `LedgerUnavailable` if too many wait already, and `ValueError`
@@ -126,19 +141,19 @@ class GroupCommit:
             )
         packed = pack_entry(entry)
         basis = entry.basis
-        pending = _Pending(
-            entry,
-            packed,
-            UNCHAINED if basis is None else self._knowledge.chain(basis, entry.position),
-            self._loop.time() + self._limits.commit_timeout_ms / 1_000,
-            self._loop.create_future(),
+        self._queue.append(
+            _Pending(
+                entry,
+                packed,
+                UNCHAINED if basis is None else self._knowledge.chain(basis, entry.position),
+                self._loop.time() + self._timeout,
+                done,
+            )
         )
-        self._queue.append(pending)
         if not self._calls and len(self._queue) >= self._limits.orders_at_once:
             self._send_all()
         elif self._wake_handle is None:
             self.wake()
-        return pending.answer
 
     def wake(self) -> None:
         """Sends what waits, at the end of this tick."""
@@ -155,7 +170,7 @@ class GroupCommit:
         """Fails whatever still waits. The connection is closed by its owner."""
         error = LedgerUnavailable(f"{self._where}: this replica is closing")
         self.fail_waiting(error)
-        for call in self._calls:
+        for call in list(self._calls):
             for pending in call.batch:
                 self._fail(pending, error)
         for handle in (self._wake_handle, self._expiry_handle):
@@ -189,7 +204,7 @@ class GroupCommit:
         now = self._loop.time()
         while self._queue and len(batch) < self._limits.orders_per_call_max:
             pending = self._queue.popleft()
-            if pending.answer.done() or pending.deadline <= now:
+            if pending.deadline <= now:
                 self._expire(pending)
             else:
                 batch.append(pending)
@@ -215,7 +230,7 @@ class GroupCommit:
         except ConnectionLost as error:
             self._replied(call, error)
 
-    # Answers; called by the connection, before anybody who waits is woken.
+    # Answers; called by the connection. Whoever is told may submit again at once.
 
     def _replied(self, call: _Call, reply: Reply | ConnectionLost) -> None:
         call.reply = reply
@@ -239,17 +254,18 @@ class GroupCommit:
         self.wake()
 
     def _read(self, call: _Call, reply: Reply, shortfall: str | None) -> None:
+        if shortfall is None and reply == [COMMITTED] * len(call.batch):
+            # What nearly every call gets.
+            for pending in call.batch:
+                pending.answer(_COMMITTED)
+            return
         try:
             answers = read_answers(reply, len(call.batch))
         except (ValueError, TypeError) as error:
             self._refuse(call.batch, LedgerRefused(f"{self._where}: {error}"))
             return
         for pending, answer in zip(call.batch, answers, strict=True):
-            if shortfall is None and isinstance(answer, WasCommitted):
-                # What nearly every order gets.
-                if not pending.answer.done():
-                    pending.answer.set_result(_COMMITTED)
-            elif isinstance(answer, WasRefused):
+            if isinstance(answer, WasRefused):
                 self._not_now_or_never([pending], answer.message, call.connection)
             elif shortfall is not None and isinstance(answer, (WasCommitted, WasStored)):
                 self._not_now_or_never([pending], shortfall, call.connection)
@@ -267,8 +283,7 @@ class GroupCommit:
         except LedgerUnavailable as error:
             self._fail(pending, error)
             return
-        if not pending.answer.done():
-            pending.answer.set_result(result)
+        pending.answer(result)
 
     def _result(self, pending: _Pending, answer: Answer) -> CommitResult:
         match answer:
@@ -312,7 +327,7 @@ class GroupCommit:
 
     def _give_back(self, batch: Iterable[_Pending], failure: Unavailable) -> None:
         for pending in batch:
-            if pending.answer.done():
+            if pending.done is None:
                 # Nobody waits any more; whether it landed is unknown.
                 self._disbelieve(pending)
             else:
@@ -340,9 +355,8 @@ class GroupCommit:
 
     def _fail(self, pending: _Pending, error: Unavailable) -> None:
         self._disbelieve(pending)
-        if not pending.answer.done():
-            # One of its own for each: a raised error gathers its own traceback.
-            pending.answer.set_exception(type(error)(error.message, error.metadata))
+        # One of its own for each: a raised error gathers its own traceback.
+        pending.answer(type(error)(error.message, error.metadata))
 
     def _disbelieve(self, pending: _Pending) -> None:
         """Its outcome is not, or may not be, what was believed; its basis is the best guess."""
@@ -359,9 +373,9 @@ class GroupCommit:
         self._requeue_returned()
         now = self._loop.time()
         # The oldest first: what is believed then is what the first of a chain rested on.
-        for call in self._calls:
+        for call in list(self._calls):
             for pending in call.batch:
-                if pending.deadline <= now and not pending.answer.done():
+                if pending.deadline <= now and pending.done is not None:
                     self._expire(pending)
         while self._queue and self._queue[0].deadline <= now:
             self._expire(self._queue.popleft())

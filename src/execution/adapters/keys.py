@@ -30,9 +30,16 @@ It expires by itself and holds nothing anybody reads.
 """
 
 
+ORDER_PREFIX: Final = "ORDER:"
+"""Before the order id."""
+
+POSITION_PREFIX: Final = "POSITION:"
+"""Before the user id, a colon, and the symbol."""
+
+
 def order_key(order_id: str) -> str:
     """The hash of one order."""
-    return f"ORDER:{order_id}"
+    return f"{ORDER_PREFIX}{order_id}"
 
 
 def position_key(user_id: str, symbol: str) -> str:
@@ -40,4 +47,4 @@ def position_key(user_id: str, symbol: str) -> str:
 
     Unambiguous because neither name may contain a colon.
     """
-    return f"POSITION:{user_id}:{symbol}"
+    return f"{POSITION_PREFIX}{user_id}:{symbol}"

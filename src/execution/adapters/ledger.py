@@ -6,6 +6,7 @@ life in `link`, what the script is told and says in `commit_script`.
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from hiredis import ReplyError
@@ -23,7 +24,8 @@ from execution.adapters.redis_url import parse_redis_url
 from execution.adapters.wire import Connection, ConnectionLost, Reply, WireLimits, pack
 from execution.errors import LedgerRefused, LedgerUnavailable, Unavailable
 from execution.model import Position
-from execution.ports import CommitResult, Entry, Record
+from execution.ports import CommitResult, Entry, OnResult, Record
+from execution.waiting import resolve
 
 _CLIENT_NAME: Final = "execution-service"
 _POSITION_FIELDS: Final = ("version", "qty", "entry_cost", "realized_pnl", "entry_price")
@@ -80,29 +82,36 @@ class RedisLedger:
         """The position as last known or predicted; flat at version 0 if never seen."""
         return self._knowledge.recall(user_id, symbol)
 
-    def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
+    def submit(self, entry: Entry, done: OnResult) -> None:
         """Commits the entry whole or not at all, once for ever.
 
         Called in the same tick as the `recall` of its basis, it is chained on
-        it: `recall` gives the entry's outcome from here on. Answers when the
-        configured durability is reached. Ends with `LedgerUnavailable` or
+        it: `recall` gives the entry's outcome from here on. `done` hears when the
+        configured durability is reached, or of `LedgerUnavailable` or
         `LedgerRefused` within `commit_timeout_ms`. Raises `ValueError` for an
         entry that contradicts itself.
         """
         group = self._group
         if group is None:
             message = f"{self._where}: the ledger is not open; nothing was sent"
-            return self._failing(LedgerUnavailable(message))
-        if (
+            _fail_soon(done, LedgerUnavailable(message))
+        elif (
             group.unreachable is not None
             and self._link.down_ms() > self._config.commit.commit_timeout_ms
         ):
             # Waiting would only gather callers.
-            return self._failing(self._link_failure())
-        try:
-            return group.submit(entry)
-        except LedgerUnavailable as error:
-            return self._failing(error)
+            _fail_soon(done, self._link_failure())
+        else:
+            try:
+                group.submit(entry, done)
+            except LedgerUnavailable as error:
+                _fail_soon(done, error)
+
+    def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
+        """As `submit`, to be awaited; a caller that goes away does not stop it."""
+        answer: asyncio.Future[CommitResult] = asyncio.get_running_loop().create_future()
+        self.submit(entry, partial(resolve, answer))
+        return answer
 
     async def order(self, order_id: str) -> Record | None:
         """The record of an order, None if there is none.
@@ -224,15 +233,6 @@ class RedisLedger:
             if isinstance(error, LedgerRefused):
                 self._group.fail_waiting(error)
 
-    def _failing(self, error: Unavailable) -> "asyncio.Future[CommitResult]":
-        """Fails on the next turn of the loop: the link goes on trying meanwhile, and a
-        caller that tries again at once must not keep it from it.
-        """
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[CommitResult] = loop.create_future()
-        loop.call_soon(_fail, answer, error)
-        return answer
-
     def _link_failure(self) -> Unavailable:
         failure = self._link.failure
         return type(failure)(f"{failure.message}; nothing was sent", failure.metadata)
@@ -241,6 +241,8 @@ class RedisLedger:
         return redis_error(f"CORRUPT {key} is not a record of this version: {why}", self._where)
 
 
-def _fail(answer: "asyncio.Future[CommitResult]", error: Unavailable) -> None:
-    if not answer.done():
-        answer.set_exception(error)
+def _fail_soon(done: OnResult, error: Unavailable) -> None:
+    """Fails on the next turn of the loop: the link goes on trying meanwhile, and a
+    caller that tries again at once must not keep it from it.
+    """
+    asyncio.get_running_loop().call_soon(done, error)

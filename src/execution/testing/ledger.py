@@ -8,14 +8,25 @@ store is a restart.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from execution.adapters.entries import check_entry
-from execution.errors import LedgerRefused, LedgerUnavailable
+from execution.errors import LedgerRefused, LedgerUnavailable, Unavailable
 from execution.model import TRANSITIONS, OrderStatus, Position, RestingStop
-from execution.ports import CommitResult, Committed, Conflict, Entry, Record, StopChange, Stored
+from execution.ports import (
+    CommitResult,
+    Committed,
+    Conflict,
+    Entry,
+    OnResult,
+    Record,
+    StopChange,
+    Stored,
+)
 from execution.testing.arrivals import Arrivals
 from execution.testing.faults import Fault, FaultScript, FaultSource
+from execution.waiting import resolve
 
 
 @dataclass(slots=True)
@@ -137,16 +148,16 @@ class SimulatedLedger:
         known = self._predicted.get(key) or self._confirmed.get(key)
         return known or Position(user_id, symbol)
 
-    def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
+    def submit(self, entry: Entry, done: OnResult) -> None:
         """Commits the entry whole or not at all; see `ports.Ledger`.
 
         Raises `ValueError` for an entry that contradicts itself.
         """
         check_entry(entry)
-        commit = PendingCommit(self, entry)
+        commit = PendingCommit(self, entry, done)
         if not self.connected:
-            commit.answer.set_exception(_not_connected())
-            return commit.answer
+            asyncio.get_running_loop().call_soon(done, _not_connected())
+            return
         self._pending.append(commit)
         if entry.position is not None:
             self._predicted[commit.key] = entry.position
@@ -154,7 +165,12 @@ class SimulatedLedger:
             meets = _FATES[self._next_fault(entry)]
             asyncio.get_running_loop().call_soon(meets, commit)
         self.arrivals.note()
-        return commit.answer
+
+    def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
+        """As `submit`, to be awaited."""
+        answer: asyncio.Future[CommitResult] = asyncio.get_running_loop().create_future()
+        self.submit(entry, partial(resolve, answer))
+        return answer
 
     async def order(self, order_id: str) -> Record | None:
         """The record of an order, None if there is none."""
@@ -197,10 +213,12 @@ class SimulatedLedger:
 class PendingCommit:
     """A commit on its way: it reaches the store or not, then the caller hears or not."""
 
-    def __init__(self, ledger: SimulatedLedger, entry: Entry) -> None:
+    def __init__(self, ledger: SimulatedLedger, entry: Entry, done: OnResult) -> None:
         self.entry = entry
         self.key = (entry.report.user_id, entry.report.symbol)
-        self.answer: asyncio.Future[CommitResult] = asyncio.get_running_loop().create_future()
+        self.outcome: CommitResult | Unavailable | None = None
+        """What the caller was told; None while that is nothing."""
+        self._done = done
         self.result: CommitResult | None = None
         """What the store said; None while the commit has not reached it."""
         self._refusal: LedgerRefused | None = None
@@ -250,14 +268,14 @@ class PendingCommit:
     def _answer(self, result: CommitResult) -> None:
         if self._end():
             self._ledger._learn(self, kept=isinstance(result, Committed), told=True)
-            if not self.answer.done():
-                self.answer.set_result(result)
+            self.outcome = result
+            self._done(result)
 
     def _fail(self, error: LedgerUnavailable | LedgerRefused) -> None:
         if self._end():
             self._ledger._learn(self, kept=False, told=False)
-            if not self.answer.done():
-                self.answer.set_exception(error)
+            self.outcome = error
+            self._done(error)
 
     def _end(self) -> bool:
         """Whether it was still to be answered; it no longer is."""
