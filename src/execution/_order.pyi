@@ -1,11 +1,14 @@
 """Types of what every order makes; `python -m mypy.stubtest execution._order` proves them."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
+from execution.errors import Unavailable
 from execution.model import (
     Direction,
     OrderStatus,
@@ -16,6 +19,7 @@ from execution.model import (
     TimeInForce,
     TriggerBy,
 )
+from execution.ports import CommitResult, Committed, OnResult
 
 @final
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ class Execution:
     position: Position | None = None
     rests_on_position: bool = False
     resting: RestingStop | None = None
+    def entry(self, payload: str, basis: Position) -> Entry: ...
 
 @final
 @dataclass(frozen=True)
@@ -134,6 +139,74 @@ class Packed:
     @property
     def arguments(self) -> bytes: ...
 
+@final
+class PositionKnowledge:
+    def __init__(self, limit: int) -> None: ...
+    def recall(self, user_id: str, symbol: str) -> Position: ...
+    def chain(self, basis: Position, outcome: Position | None) -> int: ...
+    def correct(self, position: Position, epoch: int) -> None: ...
+
+@final
+class Pending:
+    sends: int
+    failure: Unavailable | None
+    deadline: float
+    def __init__(self, entry: Entry, packed: Packed, epoch: int, done: OnResult) -> None: ...
+    @property
+    def entry(self) -> Entry: ...
+    @property
+    def packed(self) -> Packed: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def waited_for(self) -> bool: ...
+    def answer(self, result: CommitResult | Unavailable) -> None: ...
+
+@final
+class Recent:
+    def __init__(self, count_max: int) -> None: ...
+    def __contains__(self, name: str) -> bool: ...
+    def add(self, name: str) -> None: ...
+    def discard(self, name: str) -> None: ...
+
+@final
+class Lane:
+    def __init__(
+        self,
+        *,
+        committing: set[str],
+        committed: Recent,
+        waiters: dict[str, asyncio.Future[None]],
+        knowledge: PositionKnowledge,
+        order_prefix: str,
+        position_prefix: str,
+        enqueue: Callable[[Pending], None],
+        consumes: bool,
+        scaled_bps: int,
+        namespace: bytes,
+        committed_type: type[Committed],
+        otherwise: Callable[
+            [
+                Order,
+                Quote,
+                int | None,
+                Callable[[ExecutionReport | Exception], None],
+                CommitResult | Unavailable,
+            ],
+            None,
+        ],
+        woken: Callable[[str], None],
+    ) -> None: ...
+    def begin(
+        self,
+        order: Order,
+        quote: Quote,
+        deadline_ns: int | None,
+        now_ns: int,
+        done: Callable[[ExecutionReport | Exception], None],
+    ) -> bool: ...
+
+def answer_all(batch: list[Pending], result: CommitResult | Unavailable) -> None: ...
 def know_words(
     directions: tuple[Direction | None, ...],
     order_types: tuple[OrderType, ...],

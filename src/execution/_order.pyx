@@ -3,8 +3,8 @@
 """What every order makes, compiled: its data, its exact texts, and its bytes.
 
 The rules are elsewhere, in Python (`engine`, `settlement`, `server.requests`); this is what they
-decide, written down, and for the order that nothing is unusual about, decided as well. Every
-function has a plain twin in `tests/twin`, which it equals.
+decide, written down, and for the order that nothing is unusual about, decided and taken to its
+commit as well. Every function has a plain twin in `tests/twin`, which it equals.
 """
 
 cimport cython
@@ -27,6 +27,8 @@ from libc.string cimport memcmp, memcpy, strlen
 from execution._match cimport ExactFill, walk_exact
 
 import dataclasses as _dataclasses
+import logging as _logging
+from collections import OrderedDict as _OrderedDict
 
 include "_order_c.pxi"
 include "_order_words.pxi"
@@ -38,5 +40,8 @@ include "_order_settle.pxi"
 include "_order_execute.pxi"
 include "_order_json.pxi"
 include "_order_entry.pxi"
+include "_order_knowledge.pxi"
+include "_order_pending.pxi"
+include "_order_lane.pxi"
 include "_order_message.pxi"
 include "_order_read.pxi"

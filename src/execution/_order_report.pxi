@@ -56,9 +56,7 @@ cdef class Order:
         compared after defaults and decimal normalisation (SEMANTICS, Exactly
         once). No value can contain the separator.
         """
-        if self._payload is None:
-            self._payload = _payload(self)
-        return self._payload
+        return _payload_of(self)
 
     @classmethod
     def from_payload(cls, payload, order_id, received_time_ns):
@@ -111,6 +109,12 @@ cdef inline void _put_part(order_buffer *buffer, object part) noexcept:
     order_put_byte(buffer, c"|")
     if part is not None:
         order_put_text(buffer, <PyObject *>part)
+
+
+cdef object _payload_of(Order order):
+    if order._payload is None:
+        order._payload = _payload(order)
+    return order._payload
 
 
 cdef str _payload(Order order):
@@ -253,6 +257,10 @@ cdef class Execution:
         self.rests_on_position = rests_on_position
         self.resting = resting
 
+    def entry(self, payload, basis):
+        """What is written of it where the order is new; it was computed from `basis`."""
+        return _entry(self, payload, basis)
+
     def __eq__(self, other):
         if type(other) is not Execution:
             return NotImplemented
@@ -272,3 +280,13 @@ cdef class Execution:
 
     def __delattr__(self, name):
         _refuse_deletion(name)
+
+
+cdef Entry _entry(Execution execution, object payload, object basis):
+    cdef Entry made = Entry.__new__(Entry)
+    made.payload = payload
+    made.report = execution.report
+    made.basis = basis if execution.rests_on_position else None
+    made.position = execution.position
+    made.resting = execution.resting
+    return made

@@ -77,10 +77,13 @@ class Commitments:
         keeping.attempt()
         return await keeping.outcome
 
+    def has_time(self, deadline_ns: int) -> bool:
+        """Whether a commit could be answered in time."""
+        return deadline_ns - self._clock.monotonic_ns() >= self._reserve_ns
+
     def require_time(self, deadline_ns: int) -> None:
         """Raises `DeadlineTooShort` where a commit could not be answered in time."""
-        left_ns = deadline_ns - self._clock.monotonic_ns()
-        if left_ns < self._reserve_ns:
+        if not self.has_time(deadline_ns):
             raise DeadlineTooShort("no time was left to finish the commit; nothing was sent")
 
 
@@ -110,25 +113,24 @@ class Keeping:
     _attempts = 0
     _report: ExecutionReport | None = None
     _taken: tuple[int, ...] = ()
+    _follows: int | None = None
 
     def __init__(
         self,
         commitments: Commitments,
         whose: Whose,
+        payload: str,
         side: Quote | Unusable | None,
         deadline_ns: int | None,
     ) -> None:
         self._commitments = commitments
         self._whose = whose
+        self._payload = payload
         self._side = side
         self._deadline_ns = deadline_ns
 
     def decide(self, position: Position) -> Execution | None:
         """What to do, given the position; None: nothing, for now."""
-        raise NotImplementedError
-
-    def entry(self, execution: Execution, basis: Position) -> Entry:
-        """What is written of it."""
         raise NotImplementedError
 
     def kept(self, outcome: Kept | Exception) -> None:
@@ -138,34 +140,27 @@ class Keeping:
     def attempt(self) -> None:
         """Decides on the position as it is believed to be, and sends that."""
         self._attempts += 1
+        whose, commitments = self._whose, self._commitments
+        ledger = commitments.ledger
         try:
-            sent = self._send()
+            basis = ledger.recall(whose.user_id, whose.symbol)
+            execution = self.decide(basis)
+            if execution is not None:
+                if self._deadline_ns is not None:
+                    commitments.require_time(self._deadline_ns)
+                entry = execution.entry(self._payload, basis)
+                if self._follows is not None:
+                    entry = _following(entry, self._follows)
+                self._report = entry.report
+                if execution.taken:
+                    self._take(execution.taken)
+                ledger.submit(entry, self._answered)
+                return
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
             self._give_back()
             self.kept(error)
             return
-        if not sent:
-            self.kept(None)
-
-    def _send(self) -> bool:
-        """Whether there was anything to send."""
-        whose, commitments = self._whose, self._commitments
-        ledger = commitments.ledger
-        basis = ledger.recall(whose.user_id, whose.symbol)
-        execution = self.decide(basis)
-        if execution is None:
-            return False
-        if self._deadline_ns is not None:
-            commitments.require_time(self._deadline_ns)
-        entry = self.entry(execution, basis)
-        self._report = entry.report
-        taken = execution.taken
-        if taken:
-            assert isinstance(self._side, Quote), "only a quote has something to take"
-            commitments.liquidity.take(self._side, taken)
-            self._taken = taken
-        ledger.submit(entry, self._answered)
-        return True
+        self.kept(None)
 
     def _answered(self, result: CommitResult | Unavailable) -> None:
         if isinstance(result, Committed):
@@ -180,6 +175,16 @@ class Keeping:
             self.attempt()
         else:
             self.kept(self._contended())
+
+    def go_on(self, result: CommitResult | Unavailable) -> None:
+        """From a first attempt that was made elsewhere, and answered so."""
+        self._attempts = 1
+        self._answered(result)
+
+    def _take(self, taken: tuple[int, ...]) -> None:
+        assert isinstance(self._side, Quote), "only a quote has something to take"
+        self._commitments.liquidity.take(self._side, taken)
+        self._taken = taken
 
     def _give_back(self) -> None:
         if self._taken and isinstance(self._side, Quote):
@@ -206,29 +211,24 @@ class _Awaited(Keeping):
         decide: Decide,
         deadline_ns: int | None,
     ) -> None:
-        super().__init__(commitments, subject, side, deadline_ns)
-        self._subject = subject
+        super().__init__(commitments, subject, subject.payload, side, deadline_ns)
+        self._follows = subject.follows
         self._decide = decide
         self.outcome: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
 
     def decide(self, position: Position) -> Execution | None:
         return self._decide(position)
 
-    def entry(self, execution: Execution, basis: Position) -> Entry:
-        """At the version after the one it follows."""
-        subject, report, resting = self._subject, execution.report, execution.resting
-        if subject.follows is not None:
-            version = subject.follows + 1
-            report = replace(report, version=version)
-            resting = resting and replace(resting, version=version)
-        return Entry(
-            payload=subject.payload,
-            report=report,
-            basis=basis if execution.rests_on_position else None,
-            position=execution.position,
-            follows=subject.follows,
-            resting=resting,
-        )
-
     def kept(self, outcome: Kept | Exception) -> None:
         resolve(self.outcome, outcome)
+
+
+def _following(entry: Entry, follows: int) -> Entry:
+    """The same at the version after the one it follows."""
+    version, resting = follows + 1, entry.resting
+    return replace(
+        entry,
+        report=replace(entry.report, version=version),
+        follows=follows,
+        resting=resting and replace(resting, version=version),
+    )

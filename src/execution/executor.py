@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
+from execution._order import Lane, Recent
 from execution.commitments import Commitments, Keeping, Kept
-from execution.engine import Execution, execute
+from execution.engine import TRADE_NAMESPACE, Execution, execute
 from execution.errors import (
     ExecutionError,
     GivenUp,
@@ -29,7 +30,15 @@ from execution.model import (
     Snapshot,
     Unusable,
 )
-from execution.ports import BookSource, Clock, Entry, Ledger, Record
+from execution.ports import (
+    BookSource,
+    Clock,
+    CommitResult,
+    Committed,
+    Ledger,
+    LedgerLane,
+    Record,
+)
 from execution.pricing import Liquidity, reference_prices, unknown_symbol
 from execution.settlement import FeeRate
 from execution.stops import arrive
@@ -83,8 +92,11 @@ class Executor:
         self._clock = clock
         self._terms = terms
         self.commitments = Commitments(ledger, liquidity, clock, terms.commit_reserve_ns)
-        self._committing: dict[str, _Commit] = {}
-        self._committed = _Recent(COMMITTED_MAX)
+        self._committing: set[str] = set()
+        self._committed = Recent(COMMITTED_MAX)
+        self._waiters: dict[str, asyncio.Future[None]] = {}
+        """For the end of a commit under way, by order id."""
+        self._lane = self._lane_into(ledger.lane())
         self._waiting: set[asyncio.Task[None]] = set()
         """For a book, or for the order that is repeated."""
 
@@ -100,7 +112,8 @@ class Executor:
             snapshot = self._books.newest(order.symbol)
             if snapshot is not None:
                 side = self._liquidity.quote(snapshot, order.direction)
-                self._begin(order, side, _prices(order, snapshot), deadline_ns, done)
+                if not self._goes_by_lane(order, side, deadline_ns, done):
+                    self._begin(order, side, _prices(order, snapshot), deadline_ns, done)
                 return None
         waits = self._spawn(self._wait(order, deadline_ns, done))
         waits.add_done_callback(partial(_given_up, order, done))
@@ -133,7 +146,7 @@ class Executor:
     async def drain(self) -> None:
         """Waits until every commit that was begun has ended, also abandoned ones."""
         while self._committing:
-            await asyncio.wait([commit.ended() for commit in self._committing.values()])
+            await asyncio.wait([self._end_of(order_id) for order_id in self._committing])
 
     async def market(self, order: Order) -> Market:
         """The newest book, from the order's side. Raises `Unavailable`."""
@@ -179,8 +192,8 @@ class Executor:
             # A retry takes no liquidity, not even for a moment: it waits for the
             # order it repeats, and reads what became of it. If nothing did, it is
             # an order like any other; but the book it came with has aged meanwhile.
-            if (first := self._committing.get(order.order_id)) is not None:
-                await asyncio.wait((first.ended(),))
+            if order.order_id in self._committing:
+                await asyncio.wait((self._end_of(order.order_id),))
             if (record := await self._ledger.order(order.order_id)) is not None:
                 return _repeat(order, record)
             self._committed.discard(order.order_id)
@@ -194,25 +207,79 @@ class Executor:
         done: Done,
     ) -> None:
         """From here on the order goes its way whatever becomes of its caller."""
-        commit = _Commit(self, order, side, prices, deadline_ns, done)
-        self._committing[order.order_id] = commit
-        commit.attempt()
+        self._committing.add(order.order_id)
+        _Commit(self, order, side, prices, deadline_ns, done).attempt()
 
-    def ended(self, commit: "_Commit", outcome: Kept | Exception) -> None:
-        """A commit has ended."""
-        order_id = commit.order.order_id
-        del self._committing[order_id]
+    def _lane_into(self, ledger: LedgerLane | None) -> Lane | None:
+        if ledger is None:
+            return None
+        return Lane(
+            committing=self._committing,
+            committed=self._committed,
+            waiters=self._waiters,
+            knowledge=ledger.knowledge,
+            order_prefix=ledger.order_prefix,
+            position_prefix=ledger.position_prefix,
+            enqueue=ledger.enqueue,
+            consumes=self._liquidity.consumes,
+            scaled_bps=self._terms.fee_rate.scaled_bps,
+            namespace=TRADE_NAMESPACE.bytes,
+            committed_type=Committed,
+            otherwise=self._leave_lane,
+            woken=self._wake,
+        )
+
+    def _goes_by_lane(
+        self, order: Order, side: Quote | Unusable, deadline_ns: int | None, done: Done
+    ) -> bool:
+        """Whether the order is on the short way now."""
+        lane = self._lane
+        if lane is None or not isinstance(side, Quote):
+            return False
+        if deadline_ns is not None and not self.commitments.has_time(deadline_ns):
+            return False
+        return lane.begin(order, side, deadline_ns, self._clock.time_ns(), done)
+
+    def _leave_lane(
+        self,
+        order: Order,
+        side: Quote,
+        deadline_ns: int | None,
+        done: Done,
+        result: CommitResult | Unavailable,
+    ) -> None:
+        """The short way ended elsewhere than in the ledger: goes on along the other."""
+        _Commit(self, order, side, NO_PRICES, deadline_ns, done).go_on(result)
+
+    def ended(self, order: Order, done: Done, outcome: Kept | Exception) -> None:
+        """The commit of an order has ended."""
+        order_id = order.order_id
+        self._committing.discard(order_id)
+        if self._waiters:
+            self._wake(order_id)
         if isinstance(outcome, ExecutionReport):
             self._committed.add(order_id)
-            commit.done(outcome)
+            done(outcome)
         elif isinstance(outcome, Record):
             self._committed.add(order_id)
-            commit.done(_repeated(commit.order, outcome))
+            done(_repeated(order, outcome))
         elif isinstance(outcome, InvalidArgument):
-            self._spawn(self._stored_or(commit.order, outcome, commit.done))
+            self._spawn(self._stored_or(order, outcome, done))
         else:
             assert isinstance(outcome, Exception), "an arriving order is always decided"
-            commit.done(outcome)
+            done(outcome)
+
+    def _end_of(self, order_id: str) -> "asyncio.Future[None]":
+        """Done when the commit under way has ended."""
+        waiter = self._waiters.get(order_id)
+        if waiter is None:
+            waiter = self._waiters[order_id] = asyncio.get_running_loop().create_future()
+        return waiter
+
+    def _wake(self, order_id: str) -> None:
+        waiter = self._waiters.pop(order_id, None)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     async def _stored_or(self, order: Order, error: ExecutionError, done: Done) -> None:
         try:
@@ -237,33 +304,8 @@ class Executor:
         return task
 
 
-class _Recent:
-    """The latest order ids, `count_max` at most; when half of it is full the older half goes."""
-
-    def __init__(self, count_max: int) -> None:
-        self._half = max(count_max // 2, 1)
-        self._new: set[str] = set()
-        self._old: set[str] = set()
-
-    def __contains__(self, order_id: str) -> bool:
-        return order_id in self._new or order_id in self._old
-
-    def add(self, order_id: str) -> None:
-        """Remembers it."""
-        if len(self._new) >= self._half:
-            self._new, self._old = set(), self._new
-        self._new.add(order_id)
-
-    def discard(self, order_id: str) -> None:
-        """Forgets it."""
-        self._new.discard(order_id)
-        self._old.discard(order_id)
-
-
 class _Commit(Keeping):
     """An order whose commit is under way, and who wants to know how it ends."""
-
-    _ended: "asyncio.Future[None] | None" = None
 
     def __init__(
         self,
@@ -274,11 +316,11 @@ class _Commit(Keeping):
         deadline_ns: int | None,
         done: Done,
     ) -> None:
-        super().__init__(executor.commitments, order, side, deadline_ns)
+        super().__init__(executor.commitments, order, order.payload(), side, deadline_ns)
         self._executor = executor
         self.order = order
         self._prices = prices
-        self.done = done
+        self._done = done
 
     def decide(self, position: Position) -> Execution:
         """What the order does, given the position. Raises `InvalidArgument`."""
@@ -286,28 +328,9 @@ class _Commit(Keeping):
         assert side is not None, "an arriving order meets a side, or why there is none"
         return self._executor.decide(self.order, side, self._prices, position)
 
-    def entry(self, execution: Execution, basis: Position) -> Entry:
-        """The first that is written of the order."""
-        return Entry(
-            self.order.payload(),
-            execution.report,
-            basis if execution.rests_on_position else None,
-            execution.position,
-            None,
-            execution.resting,
-        )
-
     def kept(self, outcome: Kept | Exception) -> None:
         """The commit has ended."""
-        if self._ended is not None:
-            self._ended.set_result(None)
-        self._executor.ended(self, outcome)
-
-    def ended(self) -> "asyncio.Future[None]":
-        """Done when the commit has ended; made for those few who wait."""
-        if self._ended is None:
-            self._ended = asyncio.get_running_loop().create_future()
-        return self._ended
+        self._executor.ended(self.order, self._done, outcome)
 
 
 def _prices(order: Order, snapshot: Snapshot) -> ReferencePrices:

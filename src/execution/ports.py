@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from execution._order import Entry
+from execution._order import Entry, Pending, PositionKnowledge
 from execution.errors import Unavailable
 from execution.model import ExecutionReport, Position, ReferencePrices, RestingStop, Snapshot
 
@@ -22,6 +22,7 @@ __all__ = [
     "Conflict",
     "Entry",
     "Ledger",
+    "LedgerLane",
     "OnResult",
     "OrderStream",
     "OrderUpdate",
@@ -118,8 +119,25 @@ OnResult: TypeAlias = Callable[[CommitResult | Unavailable], None]
 """Called once with what became of a commit, or why that is not known; must not raise."""
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerLane:
+    """What a ledger lets `_order.Lane` use of it, to save the usual order its steps."""
+
+    knowledge: PositionKnowledge
+    """What `Ledger.recall` answers from, and `Ledger.submit` chains on."""
+    order_prefix: str
+    """Of the keys of orders."""
+    position_prefix: str
+    """Of the keys of positions."""
+    enqueue: Callable[[Pending], None]
+    """`Ledger.submit` for an entry that is packed and chained; must not raise."""
+
+
 class Ledger(Protocol):
     """The one place where orders, positions and trades are kept."""
+
+    def lane(self) -> LedgerLane | None:
+        """The short way for the usual order; None if there is none."""
 
     def recall(self, user_id: str, symbol: str) -> Position:
         """The position as this process last knew or predicted it; flat if never seen.

@@ -45,7 +45,7 @@ class Liquidity:
     """
 
     def __init__(self, mode: LiquidityMode = LiquidityMode.CONSUME) -> None:
-        self._consumes = mode is LiquidityMode.CONSUME
+        self.consumes = mode is LiquidityMode.CONSUME
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
 
     def quote(self, snapshot: Snapshot, direction: Direction) -> Quote | Unusable:
@@ -64,7 +64,7 @@ class Liquidity:
 
     def take(self, quote: Quote, taken: tuple[int, ...]) -> None:
         """Books `taken` (per level, best first) out of what is available."""
-        if self._consumes:
+        if self.consumes:
             _order.take(quote, taken)
 
     def give_back(self, quote: Quote, taken: tuple[int, ...]) -> None:
@@ -72,7 +72,7 @@ class Liquidity:
 
         Harmless once the symbol has moved on: the quote's book is then nobody's.
         """
-        if self._consumes:
+        if self.consumes:
             _order.give_back(quote, taken)
 
 

@@ -1,7 +1,9 @@
 """Outcomes that callbacks tell, for those who wait in a coroutine."""
 
-import asyncio
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 _Result = TypeVar("_Result")
 

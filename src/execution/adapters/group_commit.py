@@ -7,7 +7,6 @@ its own record. Every entry has its answer or its error in bounded time.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,34 +15,31 @@ from typing import Final
 
 from hiredis import ReplyError
 
+from execution._order import Pending, answer_all
 from execution.adapters.alarm import Alarm
 from execution.adapters.commit_script import (
     COMMITTED,
     Answer,
     Fence,
-    Packed,
     WasCommitted,
     WasMoved,
     WasRefused,
     WasStored,
     pack_batch,
-    pack_entry,
     read_answers,
     read_position,
     read_record,
 )
 from execution.adapters.durability import Confirmation
-from execution.adapters.positions import UNCHAINED, PositionKnowledge
+from execution.adapters.positions import PositionKnowledge
 from execution.adapters.redis_replies import RECONNECT, code_of, is_retryable, redis_error
 from execution.adapters.wire import Connection, ConnectionLost, Reply
 from execution.errors import LedgerRefused, LedgerUnavailable, Unavailable
-from execution.ports import CommitResult, Committed, Conflict, Entry, OnResult, Stored
+from execution.ports import CommitResult, Committed, Conflict, Stored
 
 _EXPIRIES_PER_TIMEOUT: Final = 16
 _COMMITTED: Final = Committed()
 _CONFLICT: Final = Conflict()
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,35 +63,10 @@ class CommitLimits:
 
 
 @dataclass(slots=True, eq=False)
-class _Pending:
-    """An entry somebody waits for."""
-
-    entry: Entry
-    packed: Packed
-    epoch: int
-    deadline: float
-    """On the event loop's clock."""
-    done: OnResult | None
-    """None once it was called."""
-    sends: int = 0
-    failure: Unavailable | None = None
-    """What stood in the way most recently."""
-
-    def answer(self, result: CommitResult | Unavailable) -> None:
-        """Tells who waits, if that was not done before."""
-        done, self.done = self.done, None
-        if done is not None:
-            try:
-                done(result)
-            except Exception:
-                _log.exception("unforeseen failure in the answer to a commit")
-
-
-@dataclass(slots=True, eq=False)
 class _Call:
     """A batch on its way."""
 
-    batch: list[_Pending]
+    batch: list[Pending]
     connection: Connection
     confirmation: Confirmation | None
     reply: Reply | ConnectionLost = field(default=None)
@@ -117,8 +88,8 @@ class GroupCommit:
         self._connection = connection
         self._where = where
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[_Pending] = deque()
-        self._returned: list[_Pending] = []
+        self._queue: deque[Pending] = deque()
+        self._returned: list[Pending] = []
         self._calls: dict[_Call, None] = {}
         self._wake_handle: asyncio.Handle | None = None
         self._expiry_handle: asyncio.TimerHandle | None = None
@@ -129,31 +100,28 @@ class GroupCommit:
         self.confirmation: Confirmation | None = None
         """What follows each batch; set for each new connection."""
 
-    def submit(self, entry: Entry, done: OnResult) -> None:
-        """Queues the entry and believes in its outcome, both at once.
-
-        Raises `LedgerUnavailable` if too many wait already, and `ValueError`
-        for an entry that contradicts itself.
-        """
+    def enqueue(self, pending: Pending) -> None:
+        """Queues an entry in whose outcome `knowledge` believes already."""
         if len(self._queue) >= self._limits.queue_max:
-            raise LedgerUnavailable(
-                f"{self._where}: {len(self._queue)} commits wait already; nothing was sent"
+            self.refuse_soon(
+                pending,
+                LedgerUnavailable(
+                    f"{self._where}: {len(self._queue)} commits wait already; nothing was sent"
+                ),
             )
-        packed = pack_entry(entry)
-        basis = entry.basis
-        self._queue.append(
-            _Pending(
-                entry,
-                packed,
-                UNCHAINED if basis is None else self._knowledge.chain(basis, entry.position),
-                self._loop.time() + self._timeout,
-                done,
-            )
-        )
+            return
+        pending.deadline = self._loop.time() + self._timeout
+        self._queue.append(pending)
         if not self._calls and len(self._queue) >= self._limits.orders_at_once:
             self._send_all()
         elif self._wake_handle is None:
             self.wake()
+
+    def refuse_soon(self, pending: Pending, error: Unavailable) -> None:
+        """Fails on the next turn of the loop: the link goes on trying meanwhile, and a caller
+        that tries again at once must not keep it from it.
+        """
+        self._loop.call_soon(self._fail, pending, error)
 
     def wake(self) -> None:
         """Sends what waits, at the end of this tick."""
@@ -199,8 +167,8 @@ class GroupCommit:
                 return
         connection.flush()
 
-    def _next_batch(self) -> list[_Pending]:
-        batch: list[_Pending] = []
+    def _next_batch(self) -> list[Pending]:
+        batch: list[Pending] = []
         now = self._loop.time()
         while self._queue and len(batch) < self._limits.orders_per_call_max:
             pending = self._queue.popleft()
@@ -210,7 +178,7 @@ class GroupCommit:
                 batch.append(pending)
         return batch
 
-    def _send(self, connection: Connection, batch: list[_Pending]) -> None:
+    def _send(self, connection: Connection, batch: list[Pending]) -> None:
         confirmation = self.confirmation
         call = _Call(batch, connection, confirmation)
         self._calls[call] = None
@@ -256,8 +224,7 @@ class GroupCommit:
     def _read(self, call: _Call, reply: Reply, shortfall: str | None) -> None:
         if shortfall is None and reply == [COMMITTED] * len(call.batch):
             # What nearly every call gets.
-            for pending in call.batch:
-                pending.answer(_COMMITTED)
+            answer_all(call.batch, _COMMITTED)
             return
         try:
             answers = read_answers(reply, len(call.batch))
@@ -272,7 +239,7 @@ class GroupCommit:
             else:
                 self._settle(pending, answer)
 
-    def _settle(self, pending: _Pending, answer: Answer) -> None:
+    def _settle(self, pending: Pending, answer: Answer) -> None:
         try:
             result = self._result(pending, answer)
         except ValueError as error:
@@ -285,7 +252,7 @@ class GroupCommit:
             return
         pending.answer(result)
 
-    def _result(self, pending: _Pending, answer: Answer) -> CommitResult:
+    def _result(self, pending: Pending, answer: Answer) -> CommitResult:
         match answer:
             case WasStored():
                 return self._stored(pending, answer)
@@ -296,7 +263,7 @@ class GroupCommit:
                 return _CONFLICT
         return _COMMITTED
 
-    def _stored(self, pending: _Pending, answer: WasStored) -> CommitResult:
+    def _stored(self, pending: Pending, answer: WasStored) -> CommitResult:
         if pending.sends > 1 and _is_own(pending, answer):
             # An earlier send had landed and its reply was lost.
             return _COMMITTED
@@ -313,9 +280,7 @@ class GroupCommit:
 
     # Failures.
 
-    def _not_now_or_never(
-        self, batch: list[_Pending], message: str, connection: Connection
-    ) -> None:
+    def _not_now_or_never(self, batch: list[Pending], message: str, connection: Connection) -> None:
         error = redis_error(message, self._where)
         if not is_retryable(message):
             self._refuse(batch, error)
@@ -325,9 +290,9 @@ class GroupCommit:
         if code_of(message) in RECONNECT:
             connection.abort(message)
 
-    def _give_back(self, batch: Iterable[_Pending], failure: Unavailable) -> None:
+    def _give_back(self, batch: Iterable[Pending], failure: Unavailable) -> None:
         for pending in batch:
-            if pending.done is None:
+            if not pending.waited_for:
                 # Nobody waits any more; whether it landed is unknown.
                 self._disbelieve(pending)
             else:
@@ -339,12 +304,12 @@ class GroupCommit:
         self._queue.extendleft(reversed(self._returned))
         self._returned.clear()
 
-    def _refuse(self, batch: Iterable[_Pending], error: Unavailable) -> None:
+    def _refuse(self, batch: Iterable[Pending], error: Unavailable) -> None:
         self._alarm.sound(error, self._loop.time())
         for pending in batch:
             self._fail(pending, error)
 
-    def _expire(self, pending: _Pending) -> None:
+    def _expire(self, pending: Pending) -> None:
         outcome = "its outcome is unknown" if pending.sends else "nothing was sent"
         waited = f"no commit within {self._limits.commit_timeout_ms} ms, {outcome}"
         silence = LedgerUnavailable(f"{self._where}: no answer")
@@ -353,12 +318,12 @@ class GroupCommit:
             self._alarm.sound(failure, self._loop.time())
         self._fail(pending, type(failure)(f"{failure.message}; {waited}", failure.metadata))
 
-    def _fail(self, pending: _Pending, error: Unavailable) -> None:
+    def _fail(self, pending: Pending, error: Unavailable) -> None:
         self._disbelieve(pending)
         # One of its own for each: a raised error gathers its own traceback.
         pending.answer(type(error)(error.message, error.metadata))
 
-    def _disbelieve(self, pending: _Pending) -> None:
+    def _disbelieve(self, pending: Pending) -> None:
         """Its outcome is not, or may not be, what was believed; its basis is the best guess."""
         if pending.entry.basis is not None:
             self._knowledge.correct(pending.entry.basis, pending.epoch)
@@ -375,14 +340,14 @@ class GroupCommit:
         # The oldest first: what is believed then is what the first of a chain rested on.
         for call in list(self._calls):
             for pending in call.batch:
-                if pending.deadline <= now and pending.done is not None:
+                if pending.deadline <= now and pending.waited_for:
                     self._expire(pending)
         while self._queue and self._queue[0].deadline <= now:
             self._expire(self._queue.popleft())
         self._arm_expiry()
 
 
-def _is_own(pending: _Pending, answer: WasStored) -> bool:
+def _is_own(pending: Pending, answer: WasStored) -> bool:
     """Whether what is stored is what this entry would have written."""
     if answer.report != pending.packed.report:
         return False

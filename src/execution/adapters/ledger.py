@@ -11,20 +11,28 @@ from typing import Final
 
 from hiredis import ReplyError
 
+from execution._order import Pending
 from execution.adapters import keys
-from execution.adapters.commit_script import SOURCE, Fence, pack_batch, read_answers, read_record
+from execution.adapters.commit_script import (
+    SOURCE,
+    Fence,
+    pack_batch,
+    pack_entry,
+    read_answers,
+    read_record,
+)
 from execution.adapters.durability import MEMORY, Confirmation, Durability, confirmation_for
 from execution.adapters.group_commit import CommitLimits, GroupCommit
 from execution.adapters.link import Link
 from execution.adapters.login import expect, log_in
-from execution.adapters.positions import PositionKnowledge
+from execution.adapters.positions import UNCHAINED, PositionKnowledge
 from execution.adapters.records import position_from_texts
 from execution.adapters.redis_replies import RECONNECT, code_of, is_retryable, redis_error
 from execution.adapters.redis_url import parse_redis_url
 from execution.adapters.wire import Connection, ConnectionLost, Reply, WireLimits, pack
 from execution.errors import LedgerRefused, LedgerUnavailable, Unavailable
 from execution.model import Position
-from execution.ports import CommitResult, Entry, OnResult, Record
+from execution.ports import CommitResult, Entry, LedgerLane, OnResult, Record
 from execution.waiting import resolve
 
 _CLIENT_NAME: Final = "execution-service"
@@ -91,21 +99,28 @@ class RedisLedger:
         `LedgerRefused` within `commit_timeout_ms`. Raises `ValueError` for an
         entry that contradicts itself.
         """
+        basis = entry.basis
+        packed = pack_entry(entry)
+        epoch = UNCHAINED if basis is None else self._knowledge.chain(basis, entry.position)
+        self._enqueue(Pending(entry, packed, epoch, done))
+
+    def lane(self) -> LedgerLane:
+        """See `ports.Ledger`."""
+        return LedgerLane(self._knowledge, keys.ORDER_PREFIX, keys.POSITION_PREFIX, self._enqueue)
+
+    def _enqueue(self, pending: Pending) -> None:
         group = self._group
         if group is None:
             message = f"{self._where}: the ledger is not open; nothing was sent"
-            _fail_soon(done, LedgerUnavailable(message))
+            asyncio.get_running_loop().call_soon(pending.answer, LedgerUnavailable(message))
         elif (
             group.unreachable is not None
             and self._link.down_ms() > self._config.commit.commit_timeout_ms
         ):
             # Waiting would only gather callers.
-            _fail_soon(done, self._link_failure())
+            group.refuse_soon(pending, self._link_failure())
         else:
-            try:
-                group.submit(entry, done)
-            except LedgerUnavailable as error:
-                _fail_soon(done, error)
+            group.enqueue(pending)
 
     def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
         """As `submit`, to be awaited; a caller that goes away does not stop it."""
@@ -239,10 +254,3 @@ class RedisLedger:
 
     def _corrupt(self, key: str, why: str) -> Unavailable:
         return redis_error(f"CORRUPT {key} is not a record of this version: {why}", self._where)
-
-
-def _fail_soon(done: OnResult, error: Unavailable) -> None:
-    """Fails on the next turn of the loop: the link goes on trying meanwhile, and a
-    caller that tries again at once must not keep it from it.
-    """
-    asyncio.get_running_loop().call_soon(done, error)

@@ -19,6 +19,7 @@ from execution.ports import (
     Committed,
     Conflict,
     Entry,
+    LedgerLane,
     OnResult,
     Record,
     StopChange,
@@ -147,6 +148,10 @@ class SimulatedLedger:
         key = (user_id, symbol)
         known = self._predicted.get(key) or self._confirmed.get(key)
         return known or Position(user_id, symbol)
+
+    def lane(self) -> LedgerLane | None:
+        """None: a test sees every step."""
+        return None
 
     def submit(self, entry: Entry, done: OnResult) -> None:
         """Commits the entry whole or not at all; see `ports.Ledger`.
