@@ -112,7 +112,13 @@ class Executor:
             snapshot = self._books.newest(order.symbol)
             if snapshot is not None:
                 side = self._liquidity.quote(snapshot, order.direction)
-                if not self._goes_by_lane(order, side, deadline_ns, done):
+                lane = self._lane
+                if (
+                    lane is None
+                    or not isinstance(side, Quote)
+                    or (deadline_ns is not None and not self.commitments.has_time(deadline_ns))
+                    or not lane.begin(order, side, deadline_ns, self._clock.time_ns(), done)
+                ):
                     self._begin(order, side, _prices(order, snapshot), deadline_ns, done)
                 return None
         waits = self._spawn(self._wait(order, deadline_ns, done))
@@ -228,17 +234,6 @@ class Executor:
             otherwise=self._leave_lane,
             woken=self._wake,
         )
-
-    def _goes_by_lane(
-        self, order: Order, side: Quote | Unusable, deadline_ns: int | None, done: Done
-    ) -> bool:
-        """Whether the order is on the short way now."""
-        lane = self._lane
-        if lane is None or not isinstance(side, Quote):
-            return False
-        if deadline_ns is not None and not self.commitments.has_time(deadline_ns):
-            return False
-        return lane.begin(order, side, deadline_ns, self._clock.time_ns(), done)
 
     def _leave_lane(
         self,

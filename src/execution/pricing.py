@@ -28,6 +28,9 @@ from execution.model import (
 SYMBOLS_MAX: Final = 10_000
 """Symbols whose account of taken liquidity is kept; the least used goes first."""
 
+# Taken from the enum once: Python 3.11 looks a member up by way of a property.
+_BUY: Final = Direction.BUY
+
 
 class LiquidityMode(StrEnum):
     """`--liquidity`: whether orders on one snapshot share what it shows."""
@@ -60,7 +63,7 @@ class Liquidity:
             if len(self._accounts) > SYMBOLS_MAX:
                 self._accounts.popitem(last=False)
         self._accounts.move_to_end(symbol)
-        return account.unusable or account.sides[direction]
+        return account.asks if direction is _BUY else account.bids
 
     def take(self, quote: Quote, taken: tuple[int, ...]) -> None:
         """Books `taken` (per level, best first) out of what is available."""
@@ -79,22 +82,20 @@ class Liquidity:
 class _Account:
     """One snapshot, judged once, with the two sides that orders draw down."""
 
-    __slots__ = ("sides", "snapshot", "unusable")
+    __slots__ = ("asks", "bids", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.unusable: Unusable | None = None
-        self.sides: dict[Direction, Quote] = {}
+        self.asks: Quote | Unusable
+        self.bids: Quote | Unusable
         ref = reference(snapshot)
         defect = snapshot.defect or _defect(snapshot)
         if defect:
             message = f"the book of {snapshot.spec.symbol} is unusable: {defect}"
-            self.unusable = Unusable(snapshot.spec, Reason.BAD_BOOK, message, ref)
+            self.asks = self.bids = Unusable(snapshot.spec, Reason.BAD_BOOK, message, ref)
             return
-        self.sides = {
-            Direction.BUY: _side(snapshot, ref, snapshot.ask_prices, snapshot.ask_quantities),
-            Direction.SELL: _side(snapshot, ref, snapshot.bid_prices, snapshot.bid_quantities),
-        }
+        self.asks = _side(snapshot, ref, snapshot.ask_prices, snapshot.ask_quantities)
+        self.bids = _side(snapshot, ref, snapshot.bid_prices, snapshot.bid_quantities)
 
 
 def unknown_symbol(symbol: str, source: str = "") -> Unusable:
