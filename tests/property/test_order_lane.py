@@ -1,0 +1,218 @@
+"""The lane does with an order what the long way does, or nothing at all."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import twin.engine
+import twin.positions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twin.commit_script import pack_entry
+from twin.decisions import Case, cases_of_orders
+
+from execution import _order
+from execution._order import Lane, Pending, PositionKnowledge, Recent, answer_all
+from execution.engine import TRADE_NAMESPACE, Execution
+from execution.errors import InvalidArgument, LedgerUnavailable
+from execution.model import (
+    Direction,
+    ExecutionReport,
+    Order,
+    OrderStatus,
+    OrderType,
+    Position,
+    Quote,
+    SnapshotRef,
+    SymbolSpec,
+)
+from execution.ports import Committed, Conflict, Entry
+from execution.settlement import FeeRate
+
+NOW_NS = 1_700_000_000_123_456_789
+COMFORTABLE = 10**12
+"""Numbers up to this, at any scale, leave the lane no reason to decline."""
+
+REPORT = ExecutionReport(
+    "o", "u", "X", Direction.BUY, OrderType.MARKET, OrderStatus.REJECTED, "1", "1", "0", "1"
+)
+
+
+class World:
+    """A lane, and all it touches."""
+
+    def __init__(self, consumes: bool, fees: FeeRate) -> None:
+        self.committing: set[str] = set()
+        self.committed = Recent(10)
+        self.waiters: dict[str, Any] = {}
+        self.knowledge = PositionKnowledge(10)
+        self.queue: list[Pending] = []
+        self.left: list[tuple[Order, Quote, object, object, object]] = []
+        self.woken: list[str] = []
+        self.heard: list[object] = []
+        self.lane = Lane(
+            committing=self.committing,
+            committed=self.committed,
+            waiters=self.waiters,
+            knowledge=self.knowledge,
+            order_prefix="ORDER:",
+            position_prefix="POSITION:",
+            enqueue=self.queue.append,
+            consumes=consumes,
+            scaled_bps=fees.scaled_bps,
+            namespace=TRADE_NAMESPACE.bytes,
+            committed_type=Committed,
+            otherwise=lambda *left: self.left.append(left),
+            woken=self.woken.append,
+        )
+
+    def begin(self, order: Order, quote: Quote) -> bool:
+        return self.lane.begin(order, quote, 77, NOW_NS, self.heard.append)
+
+
+@st.composite
+def orders_at_quotes(draw: st.DrawFn) -> Case:
+    """Half of them say how much and no more."""
+    case = draw(cases_of_orders().filter(lambda case: isinstance(case.market, Quote)))
+    if draw(st.booleans()):
+        bare = {"limit_price": None, "max_slippage_bps": None, "trigger_price": None}
+        case = replace(case, order=replace(case.order, reduce_only=False, **bare))
+    return replace(case, position=replace(case.position, symbol=case.order.symbol))
+
+
+def by_the_long_way(case: Case) -> Execution | None:
+    try:
+        return twin.engine.execute(case.order, case.market, case.position, case.fees, NOW_NS)
+    except InvalidArgument:
+        return None
+
+
+def must_go_by_lane(case: Case, expected: Execution | None) -> bool:
+    """Nothing about the order is unusual, no number is large or finer than its symbol."""
+    order, quote, position = case.order, case.market, case.position
+    if expected is None or expected.report.status is not OrderStatus.FILLED:
+        return False
+    assert isinstance(quote, Quote)
+    bounded = order.reduce_only or any(
+        value is not None
+        for value in (order.limit_price, order.max_slippage_bps, order.trigger_price)
+    )
+    plain_filters = quote.spec.quantity_step is None
+    large = max([*map(int, quote.prices), *map(int, quote.available)], default=0)
+    return (
+        not bounded
+        and plain_filters
+        and large <= COMFORTABLE
+        and position.quantity == position.entry_cost == position.realized_pnl == 0
+    )
+
+
+@settings(max_examples=400, deadline=None)
+@given(orders_at_quotes(), st.booleans(), st.booleans())
+def test_the_lane_is_the_long_way_or_none(case: Case, consumes: bool, kept: bool) -> None:
+    order, quote = case.order, case.market
+    assert isinstance(quote, Quote)
+    world = World(consumes, case.fees)
+    flat = Position(order.user_id, order.symbol)
+    world.knowledge.chain(flat, case.position)
+    shown = quote.available.tolist()
+    expected = by_the_long_way(case)
+
+    if not world.begin(order, quote):
+        assert not must_go_by_lane(case, expected)
+        assert (quote.available.tolist(), world.queue, world.committing) == (shown, [], set())
+        assert world.knowledge.recall(order.user_id, order.symbol) is case.position
+        return
+
+    assert expected is not None
+    assert expected.report.status is OrderStatus.FILLED
+    (pending,) = world.queue
+    entry = Entry(order.payload(), expected.report, case.position, expected.position)
+    assert pending.entry == entry
+    packed = pending.packed
+    assert (packed.payload, packed.report, packed.keys, packed.arguments) == pack_entry(entry, "")
+    assert world.knowledge.recall(order.user_id, order.symbol) == expected.position
+    assert order.order_id in world.committing
+    taken = [*expected.taken, *[0] * (len(shown) - len(expected.taken))] if consumes else 0
+    assert quote.available.tolist() == [
+        level - (taken[number] if taken else 0) for number, level in enumerate(shown)
+    ]
+
+    result = Committed() if kept else Conflict()
+    pending.answer(result)
+    pending.answer(LedgerUnavailable("too late to matter"))
+    if kept:
+        assert (world.heard, world.left) == ([expected.report], [])
+        assert (order.order_id in world.committing, order.order_id in world.committed) == (
+            False,
+            True,
+        )
+    else:
+        assert (world.heard, len(world.left)) == ([], 1)
+        assert world.left[0][:3] == (order, quote, 77)
+        assert world.left[0][4] is result
+        assert quote.available.tolist() == shown
+        assert order.order_id in world.committing, "it goes on"
+    assert not pending.waited_for
+
+
+def test_whoever_waits_for_the_end_of_an_order_is_told() -> None:
+    world = World(True, FeeRate())
+    spec = SymbolSpec("X", 2, 3)
+    levels = np.array([100], np.int64), np.array([5_000], np.int64)
+    quote = Quote(spec, SnapshotRef("s"), *levels, 100)
+    for number, waits in enumerate((False, True)):
+        order = Order(f"o-{number}", "ann", "X", Direction.BUY, "1")
+        assert world.begin(order, quote)
+        if waits:
+            world.waiters[order.order_id] = object()
+        world.queue[-1].answer(Committed())
+    assert world.woken == ["o-1"]
+    assert [isinstance(report, ExecutionReport) for report in world.heard] == [True, True]
+
+
+def test_one_who_fails_to_hear_keeps_no_other_from_it(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    heard: list[object] = []
+    entry = Entry("p", REPORT)
+    packed = _order.pack(entry, "", "ORDER:", "POSITION:")
+    batch = [Pending(entry, packed, 0, done) for done in (fails, heard.append)]
+    answer_all(batch, Committed())
+    assert heard == [Committed()]
+    assert "a mistake of ours" in caplog.text
+
+
+names = st.sampled_from("abc")
+operations = st.lists(
+    st.tuples(st.sampled_from(["recall", "chain", "stray", "correct"]), names, st.integers(0, 30)),
+    max_size=40,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(operations)
+def test_positions_are_believed_as_the_twin_believes_them(
+    steps: list[tuple[str, str, int]],
+) -> None:
+    mine, other = PositionKnowledge(100), twin.positions.PositionKnowledge(100)
+    epochs: list[tuple[int, int]] = []
+    for number, (what, user, choice) in enumerate(steps):
+        basis = mine.recall(user, "X")
+        assert basis == other.recall(user, "X")
+        moved = Position(user, "X", quantity=number, version=basis.version + 1)
+        outcome = None if choice % 5 == 0 else moved
+        if what == "chain":
+            epochs.append((mine.chain(basis, outcome), other.chain(basis, outcome)))
+        elif what == "stray":
+            stray = replace(basis, quantity=basis.quantity + 10**6)
+            epochs.append((mine.chain(stray, outcome), other.chain(stray, outcome)))
+        elif what == "correct" and epochs:
+            epoch, twin_epoch = epochs[choice % len(epochs)]
+            mine.correct(moved, epoch)
+            other.correct(moved, twin_epoch)
+        assert [a == b for a, b in epochs] == [True] * len(epochs)
+    for user in "abc":
+        assert mine.recall(user, "X") == other.recall(user, "X")
