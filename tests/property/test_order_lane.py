@@ -76,8 +76,14 @@ def orders_at_quotes(draw: st.DrawFn) -> Case:
     """Half of them say how much and no more."""
     case = draw(cases_of_orders().filter(lambda case: isinstance(case.market, Quote)))
     if draw(st.booleans()):
-        bare = {"limit_price": None, "max_slippage_bps": None, "trigger_price": None}
-        case = replace(case, order=replace(case.order, reduce_only=False, **bare))
+        bare = replace(
+            case.order,
+            reduce_only=False,
+            limit_price=None,
+            max_slippage_bps=None,
+            trigger_price=None,
+        )
+        case = replace(case, order=bare)
     return replace(case, position=replace(case.position, symbol=case.order.symbol))
 
 
@@ -134,10 +140,9 @@ def test_the_lane_is_the_long_way_or_none(case: Case, consumes: bool, kept: bool
     assert (packed.payload, packed.report, packed.keys, packed.arguments) == pack_entry(entry, "")
     assert world.knowledge.recall(order.user_id, order.symbol) == expected.position
     assert order.order_id in world.committing
-    taken = [*expected.taken, *[0] * (len(shown) - len(expected.taken))] if consumes else 0
-    assert quote.available.tolist() == [
-        level - (taken[number] if taken else 0) for number, level in enumerate(shown)
-    ]
+    taken = [*expected.taken, *[0] * (len(shown) - len(expected.taken))]
+    left = [before - gone for before, gone in zip(shown, taken, strict=True)]
+    assert quote.available.tolist() == (left if consumes else shown)
 
     result = Committed() if kept else Conflict()
     pending.answer(result)
