@@ -9,7 +9,9 @@ import twin.engine
 import twin.positions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twin import cases
 from twin.commit_script import pack_entry
+from twin.decimals import to_text
 from twin.decisions import Case, cases_of_orders
 
 from execution import _order
@@ -73,17 +75,24 @@ class World:
 
 @st.composite
 def orders_at_quotes(draw: st.DrawFn) -> Case:
-    """Half of them say how much and no more."""
+    """Half of them say how much and no more, and that is there."""
     case = draw(cases_of_orders().filter(lambda case: isinstance(case.market, Quote)))
-    if draw(st.booleans()):
-        bare = replace(
-            case.order,
+    order, quote = case.order, case.market
+    assert isinstance(quote, Quote)
+    there = min(sum(quote.available.tolist()), cases.INT64_MAX)
+    if there and draw(st.booleans()):
+        order = replace(
+            order,
+            quantity=to_text(draw(st.integers(1, there)), quote.spec.quantity_decimals),
             reduce_only=False,
             limit_price=None,
             max_slippage_bps=None,
             trigger_price=None,
         )
-        case = replace(case, order=bare)
+        if draw(st.booleans()):
+            spec = SymbolSpec("X", quote.spec.price_decimals, quote.spec.quantity_decimals)
+            quote = replace(quote, spec=spec)
+        case = replace(case, order=order, market=quote)
     return replace(case, position=replace(case.position, symbol=case.order.symbol))
 
 
