@@ -92,7 +92,10 @@ def orders_at_quotes(draw: st.DrawFn) -> Case:
         if draw(st.booleans()):
             spec = SymbolSpec("X", quote.spec.price_decimals, quote.spec.quantity_decimals)
             quote = replace(quote, spec=spec)
-        case = replace(case, order=order, market=quote)
+        position = case.position
+        if draw(st.booleans()):
+            position = Position(order.user_id, order.symbol)
+        case = replace(case, order=order, market=quote, position=position)
     return replace(case, position=replace(case.position, symbol=case.order.symbol))
 
 
@@ -123,7 +126,7 @@ def must_go_by_lane(case: Case, expected: Execution | None) -> bool:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(orders_at_quotes(), st.booleans(), st.booleans())
 def test_the_lane_is_the_long_way_or_none(case: Case, consumes: bool, kept: bool) -> None:
     order, quote = case.order, case.market
