@@ -19,11 +19,15 @@ MetadataItem: TypeAlias = tuple[str, str | bytes]
 
 PREFIX_BYTES: Final = 5
 """One byte of flags and four of length before each message."""
+SMALL_BYTES: Final = 4_096
+"""Most messages are no larger."""
+PREFIXES: Final = tuple(size.to_bytes(PREFIX_BYTES, "big") for size in range(SMALL_BYTES + 1))
+"""Of small messages as they are, by size: flags of zero, then the length."""
 ACCEPTED: Final = b"identity,gzip"
 """The value of grpc-accept-encoding."""
 STATUS_OF_NUMBER: Final = {code.value[0]: code for code in StatusCode}
 
-_TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_TIMEOUT_DIGITS_MAX: Final = 8
 _SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _KEY: Final = re.compile(r"[0-9a-z_.-]+")
 _PLAIN: Final = re.compile(rb"[ -$&-~]*")
@@ -52,11 +56,12 @@ class WireError(Exception):
 
 def timeout_seconds(value: bytes) -> float:
     """Seconds of a grpc-timeout header. Raises `WireError`."""
-    found = _TIMEOUT.fullmatch(value)
-    if found is None:
+    number, unit = value[:-1], _SECONDS.get(value[-1:])
+    # Of bytes, the digits are those of ASCII.
+    if unit is None or not number.isdigit() or len(number) > _TIMEOUT_DIGITS_MAX:
         message = "grpc-timeout is no number of up to 8 digits and unit"
         raise WireError(StatusCode.INVALID_ARGUMENT, message)
-    return int(found[1]) * _SECONDS[found[2]]
+    return int(number) * unit
 
 
 def percent_encoded(message: str) -> bytes:
@@ -129,7 +134,12 @@ def framed(message: bytes, *, compress: bool = False) -> bytes:
         packed = packer.compress(message) + packer.flush()
         if len(packed) < len(message):
             return b"\1" + len(packed).to_bytes(4, "big") + packed
-    return b"\0" + len(message).to_bytes(4, "big") + message
+    return prefix(len(message)) + message
+
+
+def prefix(size: int) -> bytes:
+    """Of a message that is not compressed."""
+    return PREFIXES[size] if size <= SMALL_BYTES else size.to_bytes(PREFIX_BYTES, "big")
 
 
 def inflated(packed: bytes, bytes_max: int) -> bytes:

@@ -2,10 +2,10 @@
 
 import logging
 import sys
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from itertools import accumulate
-from threading import Thread
+from threading import Lock, Thread
 from typing import Final
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -21,6 +21,8 @@ from execution.model import ExecutionReport, OrderStatus, Reason
 _SECONDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 )  # fmt: skip
+ANSWERED_MAX: Final = 1_024
+"""Calls that `RpcMetrics.answered` may hold before they are settled."""
 REASONS_MAX: Final = 64
 _POLL_SECONDS: Final = 0.1
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -89,23 +91,46 @@ class RpcMetrics:
     cost an order several microseconds.
     """
 
-    __slots__ = ("_buckets", "_handled", "_seconds", "kind", "method", "service", "started")
+    __slots__ = (
+        "_buckets", "_handled", "_seconds", "_settling", "answered", "kind", "method", "service",
+        "started",
+    )  # fmt: skip
 
     def __init__(self, kind: str, service: str, method: str) -> None:
         self.kind = kind
         self.service = service
         self.method = method
         self.started = 0
+        self.answered: list[float] = []
+        """Seconds of calls that ended OK and are not in the other numbers yet.
+
+        The cheapest way to count a call. Who appends has them settled in time.
+        """
+        self._settling = Lock()
         self._handled = [0] * (max(StatusCode) + 1)
         """By the number of the code."""
         self._buckets = [0] * (len(_SECONDS) + 1)
         self._seconds = 0.0
 
-    def ended(self, code: StatusCode, seconds: float) -> None:
-        """Counts one call that has ended."""
+    @property
+    def under_way(self) -> int:
+        """Calls that have started and not ended."""
+        return self.started - sum(self._handled) - len(self.answered)
+
+    def ended(self, code: int, seconds: float) -> None:
+        """Counts one call that has ended; `code` is a `StatusCode`, or the number of one."""
         self._handled[code] += 1
         self._buckets[bisect_left(_SECONDS, seconds)] += 1
         self._seconds += seconds
+
+    def settle(self) -> None:
+        """Takes what is `answered` into the other numbers."""
+        # Somebody may scrape meanwhile, in another thread.
+        with self._settling:
+            answered, self.answered = self.answered, []
+            self._handled[StatusCode.OK] += len(answered)
+            self._seconds += sum(answered)
+            _sort_into(self._buckets, answered)
 
     def add_to(
         self,
@@ -115,12 +140,29 @@ class RpcMetrics:
     ) -> None:
         """Adds the present numbers to the families."""
         labels = (self.kind, self.service, self.method)
+        with self._settling:
+            answered = self.answered.copy()
+            numbers, buckets = self._handled.copy(), self._buckets.copy()
+            total = self._seconds + sum(answered)
+        numbers[StatusCode.OK] += len(answered)
+        _sort_into(buckets, answered)
         started.add_metric(labels, self.started)
         for code in StatusCode:
-            handled.add_metric((*labels, code.name), self._handled[code])
+            handled.add_metric((*labels, code.name), numbers[code])
         bounds = (*map(str, map(float, _SECONDS)), "+Inf")
-        counts = list(zip(bounds, accumulate(self._buckets), strict=True))
-        seconds.add_metric(labels, counts, self._seconds)
+        counts = list(zip(bounds, accumulate(buckets), strict=True))
+        seconds.add_metric(labels, counts, total)
+
+
+def _sort_into(buckets: list[int], seconds: list[float]) -> None:
+    """Adds each to the first bucket whose bound is not below it; `seconds` is sorted after that."""
+    seconds.sort()
+    sorted_in = 0
+    for number, bound in enumerate(_SECONDS):
+        end = bisect_right(seconds, bound, sorted_in)
+        buckets[number] += end - sorted_in
+        sorted_in = end
+    buckets[-1] += len(seconds) - sorted_in
 
 
 class _Families(Collector):

@@ -1,9 +1,7 @@
-"""The ways back to a caller: what servicers answer through, counted, as statuses go out."""
+"""The ways back to the caller of a stream, and failures as statuses go out."""
 
 import asyncio
-from collections.abc import Callable
-from time import perf_counter
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from google.protobuf.message import Message
 
@@ -11,7 +9,7 @@ from execution.errors import ExecutionError, GivenUp, SlowReader, StatusCode
 from execution.server.observe import RpcMetrics
 from execution.server.rpcs import Pipeline
 from execution.server.statuses import DETAILS_KEY, internal_status, status_of
-from execution.server.transports.call import Metadata, PlainCall, StreamCall
+from execution.server.transports.call import Counted, Metadata, StreamCall
 
 if TYPE_CHECKING:
     import grpc
@@ -25,67 +23,15 @@ Context: TypeAlias = "grpc.aio.ServicerContext[bytes, Message]"
 """grpcio's own, or one that behaves as it does."""
 
 
-class Counted(Protocol):
-    """Who counts the calls under way."""
-
-    def begun(self) -> None:
-        """One more call is under way."""
-
-    def ended(self, pipeline: Pipeline | None = None) -> None:
-        """It has ended."""
-
-
-class PlainAnswer:
-    """See `execution.server.rpcs.Answer`."""
-
-    __slots__ = ("_calls", "_ended", "_metrics", "_plain", "_since")
-
-    def __init__(self, calls: Counted, metrics: RpcMetrics, plain: PlainCall) -> None:
-        self._calls = calls
-        self._metrics = metrics
-        self._plain = plain
-        self._ended = False
-        calls.begun()
-        metrics.started += 1
-        self._since = perf_counter()
-
-    def reply(self, message: bytes) -> None:
-        """Answers with this serialised message."""
-        if self._end(StatusCode.OK):
-            self._plain.reply(message)
-
-    def fail(self, error: Exception) -> None:
-        """Answers with the status of a foreseen failure; INTERNAL for any other."""
-        code, message, metadata = status_parts(error)
-        if self._end(code):
-            self._plain.fail(code, message, metadata)
-
-    def on_gone(self, callback: Callable[[], object]) -> None:
-        """Calls this if the caller goes away before it has its answer."""
-        if not self._ended:
-            self._plain.on_gone(callback)
-
-    def _end(self, code: StatusCode) -> bool:
-        if self._ended:
-            return False
-        self._ended = True
-        self._metrics.ended(code, perf_counter() - self._since)
-        self._calls.ended()
-        return True
-
-
-class PipelineCall:
+class PipelineCall(Counted):
     """See `execution.server.rpcs.PipelineReplies`; between the transport and a pipeline."""
 
-    def __init__(self, calls: Counted, metrics: RpcMetrics, stream: StreamCall) -> None:
+    def __init__(self, pipelines: set[Pipeline], metrics: RpcMetrics, stream: StreamCall) -> None:
         self.pipeline: Pipeline | None = None
-        self._calls = calls
-        self._metrics = metrics
+        self._pipelines = pipelines
         self._stream = stream
         self._ended = False
-        calls.begun()
-        metrics.started += 1
-        self._since = perf_counter()
+        self.count_in(metrics)
 
     # From the pipeline.
 
@@ -129,8 +75,9 @@ class PipelineCall:
         if self._ended:
             return False
         self._ended = True
-        self._metrics.ended(code, perf_counter() - self._since)
-        self._calls.ended(self.pipeline)
+        self.count_out(code)
+        if self.pipeline is not None:
+            self._pipelines.discard(self.pipeline)
         return True
 
 

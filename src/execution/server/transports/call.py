@@ -1,9 +1,11 @@
 """What handlers without a task of their own may do with their call, on any transport."""
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Final, Protocol, TypeAlias
 
 from execution.errors import StatusCode
+from execution.server.observe import RpcMetrics
 
 MESSAGE_BYTES_MAX: Final = 1_048_576
 """Of a request, after decompression, on either transport."""
@@ -13,31 +15,67 @@ REPLY_BYTES_MAX: Final = 16_777_216
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
 
-class _AnyCall(Protocol):
-    """What every call can tell, and how it may end."""
+class AnyCall(Protocol):
+    """What every call can tell."""
 
-    def fail(self, code: StatusCode, message: str, metadata: Metadata = ()) -> None:
-        """Ends the call with another status than OK; nothing if the caller is gone."""
-
-    def seconds_left(self) -> float | None:
-        """Until the caller's deadline, None if it set none."""
+    @property
+    def deadline(self) -> float | None:
+        """On the event loop's clock, None if the caller set none."""
 
     def header(self, name: str) -> str | None:
         """A value of the metadata the caller sent, None if there is none."""
 
 
-class PlainCall(_AnyCall, Protocol):
-    """One unary call under way; answered once, by `reply` or `fail`."""
+class Counted:
+    """A call that is counted when its handler answers, also if the caller is gone by then."""
+
+    __slots__ = ("metrics", "since")
+
+    metrics: RpcMetrics | None
+    """Where it is to be counted, None if it was, or nobody counts."""
+    since: float
+    """By `perf_counter`."""
+
+    def count_in(self, metrics: RpcMetrics) -> None:
+        """The call has started."""
+        self.metrics = metrics
+        metrics.started += 1
+        self.since = perf_counter()
+
+    def count_out(self, code: int) -> None:
+        """The call has ended with this `StatusCode`; counts the first time alone."""
+        metrics = self.metrics
+        if metrics is not None:
+            self.metrics = None
+            metrics.ended(code, perf_counter() - self.since)
+
+
+class PlainCall(AnyCall, Protocol):
+    """One unary call under way; answered once, by `reply` or `fail`.
+
+    It is what a servicer answers through: see `execution.server.rpcs.Answer`.
+    """
+
+    metrics: RpcMetrics | None
+    """Where it is counted once it is answered, None if nobody counts."""
+    since: float
+    """When it began, by `perf_counter`."""
 
     def reply(self, message: bytes) -> None:
         """Answers OK with this serialised message; nothing if the caller is gone."""
+
+    def fail(self, error: Exception) -> None:
+        """Answers with the status of a foreseen failure; INTERNAL for any other."""
 
     def on_gone(self, callback: Callable[[], object]) -> None:
         """Calls this if the caller goes away, or its time is up, before the answer."""
 
 
-class StreamCall(_AnyCall, Protocol):
+class StreamCall(AnyCall, Protocol):
     """A stream of requests under way, each answered once, in the order they came."""
+
+    def fail(self, code: StatusCode, message: str, metadata: Metadata = ()) -> None:
+        """Ends the stream with another status than OK; nothing if the caller is gone."""
 
     def send(self, message: bytes) -> None:
         """Answers the oldest request that has no answer yet."""

@@ -24,10 +24,11 @@ from execution.server.transports.answers import (
     Context,
     ContextReplies,
     PipelineCall,
-    PlainAnswer,
     status_parts,
 )
 from execution.server.transports.call import (
+    AnyCall,
+    Counted,
     PlainCall,
     PlainHandler,
     PlainStreamHandler,
@@ -35,6 +36,7 @@ from execution.server.transports.call import (
     StreamHandler,
 )
 
+_POLL_SECONDS: Final = 0.005
 _QUIET_SECONDS: Final = 0.05
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _ANYBODY: Final = Call()
@@ -49,9 +51,7 @@ class Calls:
         self._clock = clock
         self._metrics = metrics
         self._tokens = tokens
-        self._under_way = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._rpcs: list[RpcMetrics] = []
         self._streams: set[asyncio.Timeout] = set()
         """Of every stream of replies; to reschedule it ends the stream."""
         self._pipelines: set[Pipeline] = set()
@@ -62,24 +62,32 @@ class Calls:
 
     def plain(self, rpc: PlainRpc) -> PlainHandler:
         """A handler for bytes, without a task."""
-        metrics = self._metrics.rpc(SERVICE, rpc.method)
+        metrics = self._counters(rpc.method)
+        answer = rpc.handle
+        anybody = self._tokens is None
 
         def handle(data: bytes, plain: PlainCall) -> None:
-            answer = PlainAnswer(self, metrics, plain)
+            plain.metrics = metrics
+            plain.since = perf_counter()
+            metrics.started += 1
             try:
-                self.require_open()
-                rpc.handle(data, self._call(plain), answer)
+                if self._draining:
+                    self.require_open()
+                if anybody and plain.deadline is None:
+                    answer(data, _ANYBODY, plain)
+                else:
+                    answer(data, self._call(plain), plain)
             except Exception as error:  # noqa: BLE001 - the boundary: a bug must not kill the server
-                answer.fail(error)
+                plain.fail(error)
 
         return handle
 
     def pipeline(self, rpc: PipelineRpc) -> PlainStreamHandler:
         """A handler for a stream of bytes, without a task."""
-        metrics = self._metrics.rpc(SERVICE, rpc.method, "bidi_stream")
+        metrics = self._counters(rpc.method, "bidi_stream")
 
         def begin(stream: StreamCall) -> StreamHandler:
-            replies = PipelineCall(self, metrics, stream)
+            replies = PipelineCall(self._pipelines, metrics, stream)
             try:
                 self.require_open()
                 replies.pipeline = rpc.open(self._call(stream), replies)
@@ -93,7 +101,7 @@ class Calls:
 
     def unary(self, rpc: UnaryRpc) -> ContextHandler:
         """A coroutine for bytes and a context."""
-        metrics = self._metrics.rpc(SERVICE, rpc.method)
+        metrics = self._counters(rpc.method)
 
         async def handle(data: bytes, context: Context) -> bytes:
             with self._counted(metrics) as outcome:
@@ -110,7 +118,7 @@ class Calls:
 
     def stream(self, rpc: StreamRpc) -> ContextHandler:
         """A coroutine for bytes and a context that many replies go to."""
-        metrics = self._metrics.rpc(SERVICE, rpc.method, "server_stream")
+        metrics = self._counters(rpc.method, "server_stream")
 
         async def handle(data: bytes, context: Context) -> None:
             with self._counted(metrics) as outcome:
@@ -136,14 +144,15 @@ class Calls:
             pipeline.drain(draining())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._idle.wait()
+                while self.under_way:  # noqa: ASYNC110 - too seldom for an event at every end
+                    await asyncio.sleep(_POLL_SECONDS)
 
     async def quiet(self, seconds: float) -> None:
         """Returns once no call has come for a moment, or the time is up."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 refused = -1
-                while refused != self._refused or self._under_way:
+                while refused != self._refused or self.under_way:
                     refused = self._refused
                     await asyncio.sleep(_QUIET_SECONDS)
 
@@ -153,19 +162,15 @@ class Calls:
             self._refused += 1
             raise draining()
 
-    def begun(self) -> None:
-        """One more call is under way."""
-        if not self._under_way:
-            self._idle.clear()
-        self._under_way += 1
+    @property
+    def under_way(self) -> int:
+        """How many calls are not answered."""
+        return sum(rpc.under_way for rpc in self._rpcs)
 
-    def ended(self, pipeline: Pipeline | None = None) -> None:
-        """It has ended."""
-        if pipeline is not None:
-            self._pipelines.discard(pipeline)
-        self._under_way -= 1
-        if not self._under_way:
-            self._idle.set()
+    def _counters(self, method: str, kind: str = "unary") -> RpcMetrics:
+        metrics = self._metrics.rpc(SERVICE, method, kind)
+        self._rpcs.append(metrics)
+        return metrics
 
     @contextlib.asynccontextmanager
     async def _until_drained(self) -> AsyncIterator[None]:
@@ -187,31 +192,27 @@ class Calls:
     def _counted(self, metrics: RpcMetrics) -> Iterator["_Outcome"]:
         """CANCELLED unless somebody knows better."""
         outcome = _Outcome()
-        self.begun()
-        metrics.started += 1
-        since = perf_counter()
+        outcome.count_in(metrics)
         try:
             yield outcome
         finally:
-            metrics.ended(outcome.code, perf_counter() - since)
-            self.ended()
+            outcome.count_out(outcome.code)
 
-    def _call(self, call: "PlainCall | StreamCall | OfContext") -> Call:
-        left = call.seconds_left()
-        if left is None and self._tokens is None:
+    def _call(self, call: AnyCall) -> Call:
+        deadline = call.deadline
+        if deadline is None and self._tokens is None:
             return _ANYBODY
-        deadline_ns = (
-            None if left is None else self._clock.monotonic_ns() + int(left * 1_000_000_000)
-        )
+        deadline_ns = None
+        if deadline is not None:
+            left = deadline - asyncio.get_running_loop().time()
+            deadline_ns = self._clock.monotonic_ns() + int(left * 1_000_000_000)
         if self._tokens is None:
             return Call(deadline_ns)
         return Call(deadline_ns, self._tokens.users(call.header("authorization")))
 
 
-class _Outcome:
+class _Outcome(Counted):
     """How a call ended."""
-
-    __slots__ = ("code",)
 
     def __init__(self) -> None:
         self.code = StatusCode.CANCELLED
@@ -223,9 +224,11 @@ class OfContext:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def seconds_left(self) -> float | None:
-        """Until the caller's deadline, None if it set none."""
-        return self._context.time_remaining()
+    @property
+    def deadline(self) -> float | None:
+        """On the event loop's clock, None if the caller set none."""
+        left = self._context.time_remaining()
+        return None if left is None else asyncio.get_running_loop().time() + left
 
     def header(self, name: str) -> str | None:
         """A value of the metadata the caller sent, None if there is none."""

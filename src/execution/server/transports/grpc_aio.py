@@ -10,9 +10,11 @@ import grpc
 from execution.errors import StartupError, StatusCode
 from execution.server.rpcs import PipelineRpc, PlainRpc, Rpc, UnaryRpc
 from execution.server.servicer import SERVICE
+from execution.server.transports.answers import status_parts
 from execution.server.transports.call import (
     MESSAGE_BYTES_MAX,
     REPLY_BYTES_MAX,
+    Counted,
     Metadata,
     PlainHandler,
     PlainStreamHandler,
@@ -124,7 +126,7 @@ class _Ended(Exception):
         await context.abort(rpc_code(self.code), self.message, trailing_metadata=trailers)
 
 
-class _Call(OfContext):
+class _Call(Counted, OfContext):
     """`call.PlainCall` over a context; `answer` is what it came to."""
 
     def __init__(self, context: _Context) -> None:
@@ -133,15 +135,19 @@ class _Call(OfContext):
         self.gone: list[Callable[[], object]] = []
 
     def reply(self, message: bytes) -> None:
+        self.count_out(StatusCode.OK)
         if not self.answer.done():
             self.answer.set_result(message)
 
-    def fail(self, code: StatusCode, message: str, metadata: Metadata = ()) -> None:
+    def fail(self, error: Exception) -> None:
+        code, message, metadata = status_parts(error)
+        self.count_out(code)
         if not self.answer.done():
             self.answer.set_exception(_Ended(code, message, metadata))
 
     def on_gone(self, callback: Callable[[], object]) -> None:
-        self.gone.append(callback)
+        if not self.answer.done():
+            self.gone.append(callback)
 
 
 def _awaited(handle: PlainHandler) -> ContextHandler:

@@ -3,16 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 import ngh2
 from grpc import StatusCode
 
-from execution.errors import StatusCode as OurCode
 from execution.http2.wire import (
-    PREFIX_BYTES,
-    STATUS_OF_NUMBER,
+    SMALL_BYTES,
     Deframer,
     Headers,
     MetadataItem,
@@ -21,6 +19,7 @@ from execution.http2.wire import (
     metadata_of,
     too_large,
 )
+from execution.server.transports.call import Counted
 from execution.server.transports.http2.headers import (
     ACCEPTS,
     BEGIN,
@@ -38,8 +37,6 @@ ONE_MESSAGE: Final = "this method takes exactly one request message"
 UNFINISHED: Final = "the request ended inside a message"
 
 _CROWDED: Final = "this connection has too many answers that its client does not read"
-SMALL_BYTES: Final = 4_096
-"""Replies that are sent without asking whether the connection has room for them."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +49,8 @@ class Link(Protocol):
     peer: str
     held: int
     """Bytes of request messages that nobody has taken yet."""
+    touched: bool
+    """Whether what waits is sent anyway, so that `touch` has nothing to do."""
 
     def touch(self) -> None:
         """Sends what waits, at the end of this tick."""
@@ -66,31 +65,40 @@ class Link(Protocol):
         """Runs the call."""
 
 
-class Call:
-    """A call under way, from the side of its answer.
+class Call(Counted):
+    """A call under way, from the side of its answer; it is made, and then opened.
 
-    What most calls never change stands on the class: one is made for every order.
+    One is made for every order. An `__init__` would take as long as all of that,
+    and what stands on the class is found much slower than what has a slot.
     """
 
-    over = False
-    half_closed = False
-    """Whether the client has sent everything it will."""
-    code = StatusCode.OK
-    message = ""
-    deadline: float | None = None
-    """On the event loop's clock."""
-    _begun = False
-    _held = 0
-    _deframer: Deframer | None = None
-    _timer: asyncio.TimerHandle | None = None
+    __slots__ = (
+        "_begun", "_deframer", "_held", "_link", "_timer", "deadline", "gone", "half_closed",
+        "over", "request", "stream_id",
+    )  # fmt: skip
 
-    def __init__(self, link: Link, stream_id: int, request: Request) -> None:
+    def open(
+        self, link: Link, stream_id: int, request: Request, timeout_seconds: float | None
+    ) -> None:
+        """Begins the call that this request asks for."""
         self.stream_id = stream_id
         self.request = request
+        self.over = False
+        self.half_closed = False
+        """Whether the client has sent everything it will."""
+        self.deadline: float | None = None
+        """On the event loop's clock."""
+        self.gone: Callable[[], object] | None = None
+        """Told if the caller goes away, or its time is up, before the answer."""
+        self.metrics = None
         self._link = link
-        if request.timeout_seconds is not None:
+        self._begun = False
+        self._held = 0
+        self._deframer: Deframer | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if timeout_seconds is not None:
             loop = asyncio.get_running_loop()
-            self.deadline = loop.time() + request.timeout_seconds
+            self.deadline = loop.time() + timeout_seconds
             self._timer = loop.call_at(self.deadline, self.expire)
 
     # From the connection.
@@ -102,12 +110,14 @@ class Call:
     def dropped(self) -> None:
         """The client is gone, or wants no answer."""
         if not self.over:
-            self.code = StatusCode.CANCELLED
             self._end()
+            self._tell_gone()
 
     def break_off(self, code: StatusCode, message: str) -> None:
         """Ends the call before its handler does; tells the handler."""
-        self.end(code, message, ())
+        if not self.over:
+            self.end(code, message, ())
+            self._tell_gone()
 
     def expire(self) -> None:
         """The caller's time is up."""
@@ -138,6 +148,7 @@ class Call:
 
     def send(self, message: bytes, *, gzip: bool = False) -> None:
         """Sends a message. Raises `WireError` if it, or all that waits, is too large."""
+        # Small ones are sent without asking.
         if len(message) > SMALL_BYTES:
             self._require_room(len(message))
         if not self._begun:
@@ -154,7 +165,6 @@ class Call:
         """Ends the call with this status; nothing if it is over."""
         if self.over:
             return
-        self.code, self.message = code, message
         if code is StatusCode.OK and not (message or metadata):
             trailers = OK_TRAILERS
         else:
@@ -177,10 +187,6 @@ class Call:
         return self._link.h2.queued_body_size(self.stream_id)
 
     # For those who answer without a task; see `execution.server.transports.call`.
-
-    def fail(self, code: OurCode, message: str, metadata: Iterable[MetadataItem] = ()) -> None:
-        """Ends the call with another status; nothing if the caller is gone."""
-        self.end(STATUS_OF_NUMBER[code.value], message, metadata)
 
     def seconds_left(self) -> float | None:
         """Until the caller's deadline, None if it set none."""
@@ -221,6 +227,14 @@ class Call:
             message = "this connection has too much waiting that no handler has taken"
             raise WireError(StatusCode.RESOURCE_EXHAUSTED, message)
 
+    def _tell_gone(self) -> None:
+        gone, self.gone = self.gone, None
+        if gone is not None:
+            try:
+                gone()
+            except Exception as error:  # noqa: BLE001 - the boundary: a bug must not kill the server
+                self.fallen(error)
+
     def _require_room(self, size: int) -> None:
         limits = self._link.limits
         if size > limits.reply_bytes_max:
@@ -243,11 +257,3 @@ class Call:
             self._timer = None
         if self._held:
             self._keep(0)
-
-
-def is_whole(data: bytes) -> bool:
-    """Whether this is one message, not compressed, and nothing else."""
-    return (
-        data[:1] == b"\0"
-        and int.from_bytes(data[1:PREFIX_BYTES], "big") == len(data) - PREFIX_BYTES
-    )

@@ -56,8 +56,8 @@ class Connection(asyncio.Protocol):
         """Whether the client has read a notice of shutdown, or is gone."""
         self._opened_at = 0.0
         self._transport: asyncio.Transport | None = None
-        self._touched = False
-        self._receiving = False
+        self.touched = False
+        """Whether a flush is to come."""
         self._paused = False
         self._cut = False
         """Whether the bytes written last may end within a frame."""
@@ -93,15 +93,13 @@ class Connection(asyncio.Protocol):
             return
         session = self.session
         session.heard_at = self._loop.time()
-        self._receiving = True
+        self.touched = True
         try:
             self.h2.receive_data(data)
             session.act_on_events(self)
         except Exception as error:  # noqa: BLE001 - the boundary: a bug must not kill the server
             self._broken(error)
             return
-        finally:
-            self._receiving = False
         self.flush()
 
     def eof_received(self) -> bool:
@@ -130,8 +128,8 @@ class Connection(asyncio.Protocol):
 
     def touch(self) -> None:
         """Sends what waits, at the end of this tick."""
-        if not self._touched and not self._receiving:
-            self._touched = True
+        if not self.touched:
+            self.touched = True
             self._loop.call_soon(self.flush)
 
     def wait_for_room(self, call: Any) -> None:
@@ -157,7 +155,7 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Writes everything that may be sent now."""
-        self._touched = False
+        self.touched = False
         transport = self._transport
         if transport is None or self._paused or self._closed_at is not None:
             return

@@ -1,11 +1,12 @@
 """A stream of requests whose handler needs no task: each is answered by one reply, in order."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from grpc import StatusCode
 
-from execution.http2.wire import WireError
+from execution.errors import StatusCode as OurCode
+from execution.http2.wire import STATUS_OF_NUMBER, MetadataItem, WireError
 from execution.server.transports.http2.call import UNFINISHED, Call, Link
 from execution.server.transports.http2.request import Request
 
@@ -17,8 +18,11 @@ class PlainStreamCall(Call):
     that what is under way, and what waits to be read, stay bounded by it.
     """
 
-    def __init__(self, link: Link, stream_id: int, request: Request) -> None:
-        super().__init__(link, stream_id, request)
+    def open(
+        self, link: Link, stream_id: int, request: Request, timeout_seconds: float | None
+    ) -> None:
+        """Begins the call that this request asks for."""
+        super().open(link, stream_id, request, timeout_seconds)
         self._unanswered: deque[int] = deque()
         """Sizes on the wire, oldest first."""
         self._owed = 0
@@ -27,6 +31,7 @@ class PlainStreamCall(Call):
         begin = request.method.plain_stream
         assert begin is not None, "a plain stream is of a plain method"
         self._handler = begin(self)
+        self.gone = self._handler.gone
 
     # For the handler; see `execution.server.transports.call.StreamCall`.
 
@@ -50,6 +55,10 @@ class PlainStreamCall(Call):
     def finish(self) -> None:
         """Ends the stream, OK."""
         self.end(StatusCode.OK, "", ())
+
+    def fail(self, code: OurCode, message: str, metadata: Iterable[MetadataItem] = ()) -> None:
+        """Ends the stream with another status; nothing if the caller is gone."""
+        self.end(STATUS_OF_NUMBER[code.value], message, metadata)
 
     # From the connection.
 
@@ -84,18 +93,6 @@ class PlainStreamCall(Call):
         self._waits = False
         self._give_back()
         return True
-
-    def dropped(self) -> None:
-        """The client is gone, or wants no answer."""
-        if not self.over:
-            super().dropped()
-            self._call_handler(self._handler.gone)
-
-    def break_off(self, code: StatusCode, message: str) -> None:
-        """Ends the call before its handler does; tells the handler."""
-        if not self.over:
-            super().break_off(code, message)
-            self._call_handler(self._handler.gone)
 
     def _taken_in(self, data: bytes, end_stream: bool) -> list[bytes]:
         messages = self._deframed(data) if data else []

@@ -24,7 +24,9 @@ class Request:
 
     method: Method
     headers: Headers
-    timeout_seconds: float | None
+    """As they came, but for the value of grpc-timeout: it may be that of an earlier call."""
+    timeout_at: int | None
+    """Where in the headers grpc-timeout stands, None if it does not."""
     gzip: bool
     """Whether the client may compress its messages."""
     accepts_gzip: bool
@@ -63,11 +65,25 @@ def read_request(headers: Headers, methods: Methods, limits: Limits) -> Read:
         method = _method(path, methods)
         if encoding not in _ENCODINGS:
             raise _unknown_encoding(encoding)
-        seconds = None if timeout is None else timeout_seconds(timeout)
+        if timeout is not None:
+            timeout_seconds(timeout)
     except WireError as error:
         return refusal(error.code, error.message)
     accepts_gzip = b"gzip" in map(bytes.strip, accepted.split(b","))
-    return Request(method, headers, seconds, encoding == b"gzip", accepts_gzip)
+    names = [name for name, _ in headers]
+    # Of several, the last counts.
+    timeout_at = max((at for at, name in enumerate(names) if name == b"grpc-timeout"), default=None)
+    return Request(method, headers, timeout_at, encoding == b"gzip", accepts_gzip)
+
+
+def differ_in_timeout(headers: Headers, others: Headers, timeout_at: int) -> bool:
+    """Whether the two are the same but for the value of grpc-timeout, which stands there."""
+    return (
+        len(headers) == len(others)
+        and headers[timeout_at][0] == others[timeout_at][0]
+        and headers[:timeout_at] == others[:timeout_at]
+        and headers[timeout_at + 1 :] == others[timeout_at + 1 :]
+    )
 
 
 def _too_long(number: int, size: int, limits: Limits) -> WireError:

@@ -5,16 +5,22 @@ from typing import Any, Final
 
 import ngh2
 from grpc import StatusCode
+from ngh2 import DataReceived, RequestReceived, StreamClosed
 
-from execution.http2.wire import Headers
+from execution.http2.wire import Headers, WireError, timeout_seconds
 from execution.server.transports.http2.call import Call, Link
-from execution.server.transports.http2.headers import Refusal, refusal
+from execution.server.transports.http2.headers import refusal
 from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.methods import Methods
 from execution.server.transports.http2.plain_call import PlainCall
 from execution.server.transports.http2.plain_stream import PlainStreamCall
 from execution.server.transports.http2.rate import Allowance
-from execution.server.transports.http2.request import Read, Request, read_request
+from execution.server.transports.http2.request import (
+    Read,
+    Request,
+    differ_in_timeout,
+    read_request,
+)
 from execution.server.transports.http2.task_call import TaskCall
 
 NOTICE: Final = b"shutdown"
@@ -49,6 +55,10 @@ class Session:
         self._read: Read = refusal(StatusCode.UNIMPLEMENTED, "")
         self._read_headers: Headers = ()
         """The latest request's headers: most clients repeat them, and then so does `_read`."""
+        self._timeout: float | None = None
+        """Of the latest request, in seconds."""
+        self._kind: type[Call] = PlainCall
+        """Of the call it asks for."""
         self._controls = Allowance(limits.controls, now)
         self._resets = Allowance(limits.resets, now)
         self._updates = Allowance(limits.updates, now)
@@ -67,15 +77,35 @@ class Session:
 
     def act_on_events(self, link: Link) -> None:
         """Makes and ends calls. Raises `ngh2.NGH2Error` if the connection cannot go on."""
+        h2, calls = self.h2, self.calls
+        unsent_max = self._limits.connection_unsent_bytes_max
         event: Any
-        for event in self.h2.events():
+        for event in h2.events():
             kind = type(event)
-            if kind is ngh2.RequestReceived:
-                self._request(link, event.stream_id, event.headers, event.end_stream)
-            elif kind is ngh2.DataReceived:
-                self._data(event.stream_id, event.data, event.end_stream)
-            elif kind is ngh2.StreamClosed:
-                call = self.calls.pop(event.stream_id, None)
+            if kind is DataReceived:
+                data = event.data
+                call = calls.get(event.stream_id)
+                if data and call is not None:
+                    call.received(data, event.end_stream)
+                else:
+                    self._odd_data(event.stream_id, data, event.end_stream)
+            elif kind is RequestReceived:
+                stream_id = self.last_stream_id = event.stream_id
+                headers = event.headers
+                if headers != self._read_headers:
+                    self._read_anew(headers)
+                read = self._read
+                if type(read) is not Request or h2.queued_body_size() > unsent_max:
+                    self._refuse(stream_id, read, event.end_stream)
+                    continue
+                # A call that is over already stays until its stream is.
+                call = self._kind()
+                call.open(link, stream_id, read, self._timeout)
+                calls[stream_id] = call
+                if event.end_stream:
+                    call.received(b"", True)
+            elif kind is StreamClosed:
+                call = calls.pop(event.stream_id, None)
                 if call is not None and not call.over:
                     call.dropped()
                 if self.unfinished:
@@ -103,33 +133,39 @@ class Session:
 
     def drop_calls(self) -> None:
         """The client is gone."""
-        calls, self.calls = self.calls, {}
-        for call in calls.values():
+        calls = list(self.calls.values())
+        self.calls.clear()
+        for call in calls:
             call.dropped()
 
-    def _request(self, link: Link, stream_id: int, headers: Headers, end_stream: bool) -> None:
-        self.last_stream_id = stream_id
-        if headers == self._read_headers:
-            read = self._read
-        else:
-            self._read = read = read_request(headers, self._methods, self._limits)
-            self._read_headers = headers
-        if self.h2.queued_body_size() > self._limits.connection_unsent_bytes_max:
-            read = refusal(StatusCode.RESOURCE_EXHAUSTED, _OVERLOADED)
-        if isinstance(read, Refusal):
-            # The client may have reset the stream in the same breath.
-            with contextlib.suppress(ngh2.StreamUnavailableError):
-                self.h2.send_response(stream_id, read.headers, end_stream=True)
-                if not end_stream:
-                    self.unfinished.add(stream_id)
-            return
-        call = _call(link, stream_id, read)
-        # A call that is over already stays until its stream is.
-        self.calls[stream_id] = call
-        if end_stream:
-            call.received(b"", True)
+    def _read_anew(self, headers: Headers) -> None:
+        read, latest = self._read, self._read_headers
+        at = read.timeout_at if isinstance(read, Request) else None
+        self._read_headers = headers
+        if at is not None and differ_in_timeout(headers, latest, at):
+            # As clients do that set deadlines.
+            with contextlib.suppress(WireError):
+                self._timeout = timeout_seconds(headers[at][1])
+                return
+        read = self._read = read_request(headers, self._methods, self._limits)
+        if isinstance(read, Request):
+            self._kind = _kind_of(read)
+            at = read.timeout_at
+            self._timeout = None if at is None else timeout_seconds(headers[at][1])
 
-    def _data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+    def _refuse(self, stream_id: int, read: Read, end_stream: bool) -> None:
+        """Answers at once: what was asked for is not served, or there is no room for the answer."""
+        crowded = self.h2.queued_body_size() > self._limits.connection_unsent_bytes_max
+        if crowded or isinstance(read, Request):
+            read = refusal(StatusCode.RESOURCE_EXHAUSTED, _OVERLOADED)
+        # The client may have reset the stream in the same breath.
+        with contextlib.suppress(ngh2.StreamUnavailableError):
+            self.h2.send_response(stream_id, read.headers, end_stream=True)
+            if not end_stream:
+                self.unfinished.add(stream_id)
+
+    def _odd_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+        """Data that is empty, or that nobody waits for."""
         if not data and not end_stream:
             self._count(self._controls)
         call = self.calls.get(stream_id)
@@ -172,9 +208,9 @@ class Session:
         return window > 0 and not self.h2.queued_body_size(stream_id)
 
 
-def _call(link: Link, stream_id: int, request: Request) -> Call:
+def _kind_of(request: Request) -> type[Call]:
     if request.method.plain is not None:
-        return PlainCall(link, stream_id, request)
+        return PlainCall
     if request.method.plain_stream is not None:
-        return PlainStreamCall(link, stream_id, request)
-    return TaskCall(link, stream_id, request)
+        return PlainStreamCall
+    return TaskCall

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
 import grpc
 
-from execution.http2.wire import WireError
+from execution.http2.wire import MetadataItem, WireError
 from execution.server.transports.http2.call import ONE_MESSAGE, UNFINISHED, Call, Link
 from execution.server.transports.http2.context import Context
 from execution.server.transports.http2.request import Request
@@ -22,8 +22,13 @@ _log = logging.getLogger(__name__)
 class TaskCall(Call):
     """Messages queue for the handler; the client's window opens as they are taken."""
 
-    def __init__(self, link: Link, stream_id: int, request: Request) -> None:
-        super().__init__(link, stream_id, request)
+    def open(
+        self, link: Link, stream_id: int, request: Request, timeout_seconds: float | None
+    ) -> None:
+        """Begins the call that this request asks for."""
+        super().open(link, stream_id, request, timeout_seconds)
+        self.code = grpc.StatusCode.OK
+        self.message = ""
         self._messages: deque[bytes] = deque()
         self._queued = 0
         """Bytes of them."""
@@ -56,6 +61,7 @@ class TaskCall(Call):
         """The client is gone, or wants no answer."""
         if not self.over:
             self.cancelled = True
+            self.code = grpc.StatusCode.CANCELLED
             super().dropped()
             self._cancel_task()
 
@@ -65,6 +71,12 @@ class TaskCall(Call):
             self.cancelled = True
             super().break_off(code, message)
             self._cancel_task()
+
+    def end(self, code: grpc.StatusCode, message: str, metadata: Iterable[MetadataItem]) -> None:
+        """Ends the call with this status; nothing if it is over."""
+        if not self.over:
+            self.code, self.message = code, message
+            super().end(code, message, metadata)
 
     def room_again(self) -> bool:
         """Lets the handler write on if there is room; whether it need not wait any more."""
