@@ -270,9 +270,7 @@ class Interleaving:
     def kept_by(self, replica: Replica) -> list[ExecutionReport]:
         """The reports of which this replica knows that it committed them."""
         return [
-            commit.entry.report
-            for commit in replica.met
-            if isinstance(commit.outcome, Committed)
+            commit.entry.report for commit in replica.met if isinstance(commit.outcome, Committed)
         ]
 
 
