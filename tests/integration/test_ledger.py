@@ -124,11 +124,13 @@ async def test_orders_of_one_tick_are_one_call_and_rest_on_each_other(
 async def test_in_a_long_tick_redis_begins_before_it_ends(redis_server: RedisServer) -> None:
     async with open_ledger(redis_server.url) as ledger:
         redis_server.command("CONFIG", "RESETSTAT")
-        results = await place_many(ledger, [f"o-{number}" for number in range(64)])
-        assert results == [(Committed(), 1)] * 64
+        limits = CommitLimits()
+        begun = limits.orders_at_once * limits.calls_in_flight_max
+        results = await place_many(ledger, [f"o-{number}" for number in range(begun + 30)])
+        assert results == [(Committed(), 1)] * (begun + 30)
         stats = str(redis_server.command("INFO", "commandstats"))
-        assert "cmdstat_evalsha:calls=2," in stats
-    assert_consistent(redis_server, 64)
+        assert f"cmdstat_evalsha:calls={limits.calls_in_flight_max + 1}," in stats
+    assert_consistent(redis_server, begun + 30)
 
 
 async def test_more_orders_than_one_call_takes_are_several_calls(

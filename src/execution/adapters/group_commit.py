@@ -50,12 +50,12 @@ class CommitLimits:
     """From `commit` to its answer or error, however often it was sent."""
     orders_per_call_max: int = 128
     orders_at_once: int = 16
-    """When so many wait and nothing is under way they leave before the tick ends: in a
-    long tick Redis would have nothing to do.
+    """When so many wait they leave before the tick ends: in a long tick Redis would have
+    nothing to do.
     """
-    calls_in_flight_max: int = 2
-    """Beyond it entries wait, and the next call is fuller. Two: while Redis works on one
-    the next is on its way, and what a call costs by itself is shared by more orders.
+    calls_in_flight_max: int = 4
+    """Beyond it entries wait, and the next call is fuller. While Redis works on one the next
+    are on their way; with more, calls would be smaller, and orders dearer.
     """
     queue_max: int = 20_000
     retry_pause_ms: int = 25
@@ -112,7 +112,11 @@ class GroupCommit:
             return
         pending.deadline = self._loop.time() + self._timeout
         self._queue.append(pending)
-        if not self._calls and len(self._queue) >= self._limits.orders_at_once:
+        limits = self._limits
+        if (
+            len(self._queue) >= limits.orders_at_once
+            and len(self._calls) < limits.calls_in_flight_max
+        ):
             self._send_all()
         elif self._wake_handle is None:
             self.wake()
