@@ -5,7 +5,6 @@ the same batch again after a lost connection, is then only joined.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib.resources import files
@@ -17,7 +16,7 @@ from execution.adapters import keys
 from execution.adapters.entries import check_entry
 from execution.adapters.records import position_from_texts, report_from_json
 from execution.adapters.resting import stop_from_text, stop_to_text
-from execution.adapters.wire import Reply, bulk, command
+from execution.adapters.wire import Reply, bulk
 from execution.model import Position
 from execution.ports import Entry, Record
 
@@ -71,6 +70,11 @@ class Fence(Enum):
     ALWAYS = "always"
 
 
+# Taken from the enum once: Python 3.11 looks a member up by way of a property.
+_NEVER: Final = Fence.NEVER
+_NO_FENCE: Final = bulk(_NEVER.value)
+
+
 @dataclass(frozen=True, slots=True)
 class WasCommitted:
     """The order was written."""
@@ -118,19 +122,15 @@ def pack_entry(entry: Entry) -> Packed:
     return _order.pack(entry, _stop_argument(entry), keys.ORDER_PREFIX, keys.POSITION_PREFIX)
 
 
-def pack_batch(entries: Sequence[Packed], fence: Fence) -> bytes:
+def pack_batch(entries: list[Packed], fence: Fence) -> bytes:
     """One request for all entries; with none it only checks, and fences."""
     key_count = len(_SHARED_KEYS) + _ORDER_KEYS * len(entries)
-    return command(
-        # EVALSHA, the digest, the number of keys, the keys, the fence, the rest.
-        3 + key_count + 1 + _ORDER_ARGUMENTS * len(entries),
-        _HEAD,
-        bulk(str(key_count)),
-        _KEYS_HEAD,
-        *(entry.keys for entry in entries),
-        bulk(fence.value),
-        *(entry.arguments for entry in entries),
-    )
+    # EVALSHA, the digest, the number of keys, the keys, the fence, the rest.
+    count = 3 + key_count + 1 + _ORDER_ARGUMENTS * len(entries)
+    digits = b"%d" % key_count
+    head = b"*%d\r\n%b$%d\r\n%b\r\n%b" % (count, _HEAD, len(digits), digits, _KEYS_HEAD)
+    between = _NO_FENCE if fence is _NEVER else bulk(fence.value)
+    return _order.join_entries(entries, head, between)
 
 
 def read_answers(reply: Reply, count: int) -> list[Answer]:

@@ -40,6 +40,9 @@ from execution.ports import CommitResult, Committed, Conflict, Stored
 _EXPIRIES_PER_TIMEOUT: Final = 16
 _COMMITTED: Final = Committed()
 _CONFLICT: Final = Conflict()
+# Taken from the enum once: Python 3.11 looks a member up by way of a property.
+_NO_FENCE: Final = Fence.NEVER
+_FENCE_STORED: Final = Fence.WHERE_STORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +191,13 @@ class GroupCommit:
         self._calls[call] = None
         for pending in batch:
             pending.sends += 1
-        fence = Fence.NEVER if confirmation is None else Fence.WHERE_STORED
+        fence = _NO_FENCE if confirmation is None else _FENCE_STORED
         packed = pack_batch([pending.packed for pending in batch], fence)
         try:
             if confirmation is None:
-                connection.request(packed, partial(self._replied, call))
+                connection.queue(packed, partial(self._replied, call))
             else:
-                connection.request(
+                connection.queue(
                     packed + confirmation.packed,
                     partial(setattr, call, "reply"),
                     partial(self._confirmed, call),
@@ -223,7 +226,8 @@ class GroupCommit:
             self._not_now_or_never(call.batch, str(reply), call.connection)
         else:
             self._read(call, reply, shortfall)
-        self.wake()
+        if self._queue or self._returned:
+            self.wake()
 
     def _read(self, call: _Call, reply: Reply, shortfall: str | None) -> None:
         if shortfall is None and reply == [COMMITTED] * len(call.batch):

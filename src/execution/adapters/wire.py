@@ -42,17 +42,9 @@ class WireLimits:
 
 
 def bulk(*arguments: str | bytes) -> bytes:
-    """The arguments as RESP bulk strings, without the head of an array.
-
-    Parts made apart are joined by `command`.
-    """
+    """The arguments as RESP bulk strings, without the head of an array."""
     packed = cast("bytes", pack_command(cast("Any", arguments)))
     return packed[packed.index(b"\r\n") + 2 :]
-
-
-def command(count: int, *parts: bytes) -> bytes:
-    """A request of `count` arguments out of parts made by `bulk`."""
-    return b"*%d\r\n%b" % (count, b"".join(parts))
 
 
 def pack(*arguments: str | bytes) -> bytes:
@@ -83,7 +75,14 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._end
 
     def request(self, packed: bytes, *on_replies: OnReply) -> None:
-        """Queues requests; they leave at the end of this tick or at `flush`.
+        """As `queue`; leaves at the end of this tick at the latest."""
+        self.queue(packed, *on_replies)
+        if not self._sending:
+            self._sending = True
+            self._loop.call_soon(self.flush)
+
+    def queue(self, packed: bytes, *on_replies: OnReply) -> None:
+        """Queues requests; they leave at the next `flush`.
 
         `packed` may be several requests, with a callback for the reply of each.
         Raises `ConnectionLost` if nothing can be sent; then it was not, and no
@@ -94,11 +93,9 @@ class Connection(asyncio.Protocol):
         if len(self._waiting) >= self._limits.requests_max:
             raise ConnectionLost(f"{len(self._waiting)} requests wait for an answer already")
         now = self._loop.time()
-        self._waiting.extend((on_reply, now) for on_reply in on_replies)
+        for on_reply in on_replies:
+            self._waiting.append((on_reply, now))
         self._unsent.append(packed)
-        if not self._sending:
-            self._sending = True
-            self._loop.call_soon(self.flush)
         if self._watch_handle is None:
             self._watch_handle = self._loop.call_later(self._watch_interval(), self._watch)
 
