@@ -70,37 +70,19 @@ cdef class Packed:
         self.arguments = arguments
 
 
-cdef bytes _state_bulk(Position position):
+cdef int _put_state(order_buffer *buffer, Position position) except -1:
     """The four texts that tell one committed position from every other."""
-    cdef char[ORDER_ROOM] room
-    cdef order_buffer buffer
-    if position.state_bulk is None:
-        order_begin(&buffer, room, ORDER_ROOM)
-        try:
-            _put_bulk_int(&buffer, position.version)
-            _put_quantity(&buffer, position)
-            _put_moneys(&buffer, position)
-            position.state_bulk = order_bytes(&buffer)
-        finally:
-            order_end(&buffer)
-    return position.state_bulk
+    _put_bulk_int(buffer, position.version)
+    _put_quantity(buffer, position)
+    return _put_moneys(buffer, position)
 
 
-cdef bytes _fields_bulk(Position position):
+cdef int _put_position_fields(order_buffer *buffer, Position position) except -1:
     """The five texts of the hash of a position."""
-    cdef char[ORDER_ROOM] room
-    cdef order_buffer buffer
-    if position.fields_bulk is None:
-        order_begin(&buffer, room, ORDER_ROOM)
-        try:
-            _put_bulk_int(&buffer, position.version)
-            _put_quantity(&buffer, position)
-            order_put_bulk_text(&buffer, <PyObject *>position.entry_price)
-            _put_moneys(&buffer, position)
-            position.fields_bulk = order_bytes(&buffer)
-        finally:
-            order_end(&buffer)
-    return position.fields_bulk
+    _put_bulk_int(buffer, position.version)
+    _put_quantity(buffer, position)
+    order_put_bulk_text(buffer, <PyObject *>position.entry_price)
+    return _put_moneys(buffer, position)
 
 
 cdef int _put_quantity(order_buffer *buffer, Position position) except -1:
@@ -213,11 +195,11 @@ cdef Packed _pack(Entry entry, object stop, object order_prefix, object position
         if entry.basis is None:
             _put_chars(&buffer, _EMPTY_4)
         else:
-            _put_bytes(&buffer, _state_bulk(entry.basis))
+            _put_state(&buffer, entry.basis)
         if entry.position is None:
             _put_chars(&buffer, _EMPTY_5)
         else:
-            _put_bytes(&buffer, _fields_bulk(entry.position))
+            _put_position_fields(&buffer, entry.position)
         order_put_bulk_text(&buffer, <PyObject *>stop)
         packed.arguments = order_bytes(&buffer)
         buffer.length = json.length = 0

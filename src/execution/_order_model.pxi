@@ -149,7 +149,6 @@ cdef class Position:
     # the symbol where they are known so.
     cdef object _quantity, _entry_cost, _realized_pnl
     cdef order_holding holding
-    cdef bytes state_bulk, fields_bulk
 
     __dataclass_fields__ = _position_fields
     __dataclass_params__ = _position_params
@@ -165,7 +164,6 @@ cdef class Position:
         self.entry_price = entry_price
         self.version = version
         self.holding.known = False
-        self.state_bulk = self.fields_bulk = None
 
     @property
     def quantity(self):
