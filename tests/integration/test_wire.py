@@ -15,7 +15,6 @@ from execution.adapters.wire import (
     Reply,
     WireLimits,
     bulk,
-    command,
     connect,
     pack,
 )
@@ -44,7 +43,7 @@ def silent(_: list[bytes]) -> bytes:
 def test_a_request_made_of_parts_is_the_request_made_whole() -> None:
     whole = pack("SET", "key", b"\x00\xff", "é")
     assert whole == b"*4\r\n$3\r\nSET\r\n$3\r\nkey\r\n$2\r\n\x00\xff\r\n$2\r\n\xc3\xa9\r\n"
-    assert command(4, bulk("SET"), bulk("key", b"\x00\xff"), bulk("é")) == whole
+    assert b"*4\r\n" + bulk("SET") + bulk("key", b"\x00\xff") + bulk("é") == whole
 
 
 async def test_requests_of_one_tick_leave_in_one_write_and_replies_come_in_order() -> None:
