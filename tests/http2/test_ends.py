@@ -11,7 +11,7 @@ from execution.http2.wire import framed
 from execution.server.transports.http2.limits import Limits
 
 CANCEL = 8
-DEADLINE_EXCEEDED, UNAVAILABLE = 4, 14
+INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE = 3, 4, 14
 SHORT = (b"grpc-timeout", b"50m")
 HOLDING = {
     "PlainHold": [b"x"],
@@ -62,6 +62,32 @@ async def test_a_deadline_that_is_met_is_no_more(served: Served, client: RawClie
     answer = await client.call(path("PlainStream"), b"x", headers=((b"grpc-timeout", b"10S"),))
     assert answer.status == 0
     assert served.service.gone == []
+
+
+async def test_each_call_has_its_own_deadline_though_all_else_repeats(
+    served: Served, client: RawClient
+) -> None:
+    for timeouts in ([b"100S"], [b"200S"], [], [b"300S"], [b"1S", b"400S"], [b"1S", b"500S"]):
+        await begin(served, client, "PlainHold", *((b"grpc-timeout", text) for text in timeouts))
+    now = asyncio.get_running_loop().time()
+    deadlines = [call.deadline for call in served.service.open]
+    left = [None if at is None else round((at - now) / 100) * 100 for at in deadlines]
+    # Of several, the last counts.
+    assert left == [100, 200, None, 300, 400, 500]
+
+
+async def test_a_timeout_that_is_none_is_told_among_calls_that_repeat_all_else(
+    client: RawClient,
+) -> None:
+    for text, status in (
+        (b"1S", 0),
+        (b"x", INVALID_ARGUMENT),
+        (b"2S", 0),
+        (b"3S", 0),
+        (b"", INVALID_ARGUMENT),
+    ):
+        answer = await client.call(path("Plain"), b"x", headers=((b"grpc-timeout", text),))
+        assert answer.status == status
 
 
 @holding

@@ -12,6 +12,7 @@ from execution.http2.wire import (
     metadata_of,
     percent_decoded,
     percent_encoded,
+    prefix,
     timeout_seconds,
 )
 
@@ -22,6 +23,11 @@ from execution.http2.wire import (
 )
 def test_timeouts(text: bytes, seconds: float) -> None:
     assert timeout_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 4_096, 4_097, 1 << 24])
+def test_a_prefix_is_a_flag_and_four_bytes_of_length(size: int) -> None:
+    assert prefix(size) == b"\0" + size.to_bytes(4, "big")
 
 
 @pytest.mark.parametrize(

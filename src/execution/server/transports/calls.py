@@ -205,7 +205,8 @@ class Calls:
         deadline_ns = None
         if deadline is not None:
             left = deadline - asyncio.get_running_loop().time()
-            deadline_ns = self._clock.monotonic_ns() + int(left * 1_000_000_000)
+            left_ns = int(left * 1_000_000_000) if left > 0 else 0
+            deadline_ns = self._clock.monotonic_ns() + left_ns
         if self._tokens is None:
             return Call(deadline_ns)
         return Call(deadline_ns, self._tokens.users(call.header("authorization")))

@@ -65,14 +65,10 @@ def read_request(headers: Headers, methods: Methods, limits: Limits) -> Read:
         method = _method(path, methods)
         if encoding not in _ENCODINGS:
             raise _unknown_encoding(encoding)
-        if timeout is not None:
-            timeout_seconds(timeout)
+        timeout_at = None if timeout is None else _timeout_at(headers, timeout)
     except WireError as error:
         return refusal(error.code, error.message)
     accepts_gzip = b"gzip" in map(bytes.strip, accepted.split(b","))
-    names = [name for name, _ in headers]
-    # Of several, the last counts.
-    timeout_at = max((at for at, name in enumerate(names) if name == b"grpc-timeout"), default=None)
     return Request(method, headers, timeout_at, encoding == b"gzip", accepts_gzip)
 
 
@@ -107,6 +103,12 @@ def _unknown_encoding(encoding: bytes) -> WireError:
     return WireError(
         StatusCode.UNIMPLEMENTED, f"grpc-encoding {shown} is not one of identity, gzip"
     )
+
+
+def _timeout_at(headers: Headers, timeout: bytes) -> int:
+    """Where it stands; of several, the last counts. Raises `WireError` for what is no timeout."""
+    timeout_seconds(timeout)
+    return max(at for at, (name, _) in enumerate(headers) if name == b"grpc-timeout")
 
 
 def _is_grpc(content_type: bytes) -> bool:

@@ -144,8 +144,11 @@ class Session:
         self._read_headers = headers
         if at is not None and differ_in_timeout(headers, latest, at):
             # As clients do that set deadlines.
-            with contextlib.suppress(WireError):
+            try:
                 self._timeout = timeout_seconds(headers[at][1])
+            except WireError:
+                pass
+            else:
                 return
         read = self._read = read_request(headers, self._methods, self._limits)
         if isinstance(read, Request):
