@@ -165,7 +165,7 @@ class Pending:
 @final
 class Recent:
     def __init__(self, count_max: int) -> None: ...
-    def __contains__(self, name: str) -> bool: ...
+    def __contains__(self, name: str, /) -> bool: ...
     def add(self, name: str) -> None: ...
     def discard(self, name: str) -> None: ...
 
@@ -173,7 +173,6 @@ class Recent:
 class Lane:
     def __init__(
         self,
-        *,
         committing: set[str],
         committed: Recent,
         waiters: dict[str, asyncio.Future[None]],

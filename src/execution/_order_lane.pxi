@@ -53,7 +53,7 @@ cdef class Lane:
     cdef bytes namespace
     cdef bint consumes
 
-    def __init__(self, *, set committing not None, Recent committed not None,
+    def __init__(self, set committing not None, Recent committed not None,
                  dict waiters not None, PositionKnowledge knowledge not None, order_prefix,
                  position_prefix, enqueue, bint consumes, scaled_bps, bytes namespace not None,
                  committed_type, otherwise, woken):

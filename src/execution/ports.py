@@ -6,11 +6,14 @@ The adapters implement them over gRPC and Redis, `execution.testing` in memory.
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from execution._order import Entry, Pending, PositionKnowledge
 from execution.errors import Unavailable
 from execution.model import ExecutionReport, Position, ReferencePrices, RestingStop, Snapshot
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = [
     "BookListener",
@@ -153,6 +156,9 @@ class Ledger(Protocol):
         is unknown or nothing was sent, `LedgerRefused` when Redis will not write,
         or has lost the order that the entry follows.
         """
+
+    def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
+        """As `submit`, to be awaited."""
 
     async def order(self, order_id: str) -> Record | None:
         """The record of an order, None if there is none."""
