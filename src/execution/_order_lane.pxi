@@ -74,15 +74,19 @@ cdef class Lane:
     def begin(self, Order order not None, Quote quote not None, deadline_ns, now_ns, done):
         """Whether the order is on its way now; if not, nothing has happened."""
         cdef Position basis = self.knowledge.recall(order.user_id, order.symbol)
-        cdef Execution execution = _execute_whole(
-            order, quote, basis, self.scaled_bps, now_ns, self.namespace
-        )
-        cdef Pending pending
-        if execution is None:
+        cdef Execution execution
+        cdef Pending pending = Pending.__new__(Pending)
+        try:
+            execution = _execute_whole(
+                order, quote, basis, self.scaled_bps, now_ns, self.namespace
+            )
+            if execution is None:
+                return False
+            pending.entry = _entry(execution, _payload_of(order), basis)
+            pending.packed = _pack(pending.entry, "", self.order_prefix, self.position_prefix)
+        except Exception:
+            # The long way fails at the same, and tells who asked.
             return False
-        pending = Pending.__new__(Pending)
-        pending.entry = _entry(execution, _payload_of(order), basis)
-        pending.packed = _pack(pending.entry, "", self.order_prefix, self.position_prefix)
         pending.epoch = self.knowledge.chain(basis, execution.position)
         pending.done = done
         pending.lane = self

@@ -112,14 +112,7 @@ class Executor:
             snapshot = self._books.newest(order.symbol)
             if snapshot is not None:
                 side = self._liquidity.quote(snapshot, order.direction)
-                lane = self._lane
-                if (
-                    lane is None
-                    or not isinstance(side, Quote)
-                    or (deadline_ns is not None and not self.commitments.has_time(deadline_ns))
-                    or not lane.begin(order, side, deadline_ns, self._clock.time_ns(), done)
-                ):
-                    self._begin(order, side, _prices(order, snapshot), deadline_ns, done)
+                self._begin(order, side, _prices(order, snapshot), deadline_ns, done)
                 return None
         waits = self._spawn(self._wait(order, deadline_ns, done))
         waits.add_done_callback(partial(_given_up, order, done))
@@ -213,6 +206,14 @@ class Executor:
         done: Done,
     ) -> None:
         """From here on the order goes its way whatever becomes of its caller."""
+        lane = self._lane
+        if (
+            lane is not None
+            and isinstance(side, Quote)
+            and (deadline_ns is None or self.commitments.has_time(deadline_ns))
+            and lane.begin(order, side, deadline_ns, self._clock.time_ns(), done)
+        ):
+            return
         self._committing.add(order.order_id)
         _Commit(self, order, side, prices, deadline_ns, done).attempt()
 

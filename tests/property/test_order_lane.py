@@ -189,6 +189,16 @@ def test_whoever_waits_for_the_end_of_an_order_is_told() -> None:
     assert [isinstance(report, ExecutionReport) for report in world.heard] == [True, True]
 
 
+def test_what_cannot_be_published_is_left_to_the_long_way() -> None:
+    world = World(True, FeeRate())
+    levels = np.array([100], np.int64), np.array([5_000], np.int64)
+    quote = Quote(SymbolSpec("X", 2, 3), SnapshotRef("s", best_bid="no number"), *levels, 100)
+    order = Order("o-1", "ann", "X", Direction.BUY, "1")
+    assert not world.begin(order, quote)
+    assert (world.queue, world.committing, quote.available.tolist()) == ([], set(), [5_000])
+    assert world.knowledge.recall("ann", "X") == Position("ann", "X")
+
+
 def test_one_who_fails_to_hear_keeps_no_other_from_it(caplog: pytest.LogCaptureFixture) -> None:
     def fails(_: object) -> None:
         raise RuntimeError("a mistake of ours")
