@@ -139,42 +139,6 @@ def pack(Entry entry not None, stop, order_prefix, position_prefix):
     return _pack(entry, stop, order_prefix, position_prefix)
 
 
-def pack_new(Entry entry not None, order_prefix, position_prefix):
-    """The same for a sound entry of a new order that does not rest, what nearly all are; None
-    for any other.
-    """
-    if not _is_new_and_ends(entry):
-        return None
-    return _pack(entry, "", order_prefix, position_prefix)
-
-
-cdef bint _is_new_and_ends(Entry entry) except -1:
-    """Whether the entry is sound, and begins and ends its order."""
-    cdef ExecutionReport report = entry.report
-    cdef long status = report.status
-    cdef int64_t version
-    if entry.follows is not None or entry.resting is not None:
-        return False
-    if not match_read_int(<PyObject *>report.version, &version) or version != 1:
-        return False
-    if report.filled_quantity == "0":
-        if status in (_PARTIAL, _FILLED, _UNTRIGGERED, _TRIGGERED):
-            return False
-    elif status != _FILLED and status != _PARTIAL:
-        return False
-    if entry.basis is None:
-        return entry.position is None
-    return _is_of(entry.basis, report) and (
-        entry.position is None or _is_of(entry.position, report)
-    )
-
-
-cdef inline bint _is_of(Position position, ExecutionReport report) except -1:
-    return (
-        position.user_id is report.user_id or position.user_id == report.user_id
-    ) and (position.symbol is report.symbol or position.symbol == report.symbol)
-
-
 cdef Packed _pack(Entry entry, object stop, object order_prefix, object position_prefix):
     cdef char[ORDER_ROOM] room, json_room
     cdef order_buffer buffer, json

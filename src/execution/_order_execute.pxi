@@ -24,18 +24,13 @@ cdef bint _read_quantity(Order order, int decimals, int64_t *quantity) noexcept:
     )
 
 
-def execute_whole(Order order not None, Quote quote not None, Position position not None,
-                  scaled_bps, now_ns, bytes namespace not None):
+cdef Execution _execute_whole(Order order, Quote quote, Position position, object scaled_bps,
+                              object now_ns, bytes namespace):
     """What `engine.execute` answers for an order that says how much and no more, passes every
     filter, and is filled whole; None for any other, which is decided there.
 
     The fee is at `scaled_bps` / 10^18 basis points; `namespace` is that of trade ids.
     """
-    return _execute_whole(order, quote, position, scaled_bps, now_ns, namespace)
-
-
-cdef Execution _execute_whole(Order order, Quote quote, Position position, object scaled_bps,
-                              object now_ns, bytes namespace):
     cdef ExactFill walked
     cdef int64_t quantity
     cdef int price_decimals = quote.price_decimals, quantity_decimals = quote.quantity_decimals

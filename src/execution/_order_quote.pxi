@@ -27,7 +27,7 @@ cdef class Quote:
     cdef bint has_prices, has_available
     cdef int price_decimals, quantity_decimals
     cdef _Filters filters
-    # Whether scales and filters are such that `execute_whole` can count in C numbers.
+    # Whether scales and filters are such that `_execute_whole` can count in C numbers.
     cdef bint is_usual
 
     __dataclass_fields__ = _quote_fields
@@ -37,7 +37,7 @@ cdef class Quote:
     def __init__(self, spec, ref, prices, available, best):
         if self.has_prices:
             raise TypeError("a quote is made once")
-        _borrow(prices, &self.price_view, PyBUF_ND)
+        _borrow(prices, &self.price_view)
         self.has_prices = True
         _borrow(available, &self.available_view, PyBUF_WRITABLE)
         self.has_available = True
@@ -66,9 +66,9 @@ cdef class Quote:
         _refuse_deletion(name)
 
 
-cdef int _borrow(object array, Py_buffer *view, int flag) except -1:
+cdef int _borrow(object array, Py_buffer *view, int more=0) except -1:
     """The memory of an array of int64; to be given back."""
-    PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_ND | PyBUF_C_CONTIGUOUS | flag)
+    PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_ND | PyBUF_C_CONTIGUOUS | more)
     if (
         view.ndim != 1 or view.itemsize != 8 or view.format == NULL
         or view.format[0] not in (c"l", c"q") or view.format[1] != 0

@@ -213,9 +213,9 @@ cdef tuple _take(ExecutionReport report, object prices, object available, Py_ssi
                  int64_t wanted, int price_decimals, int quantity_decimals):
     """Writes the fills of the report; returns what is taken from each level."""
     cdef Py_buffer price_view, quantity_view
-    _borrow(prices, &price_view, PyBUF_ND)
+    _borrow(prices, &price_view)
     try:
-        _borrow(available, &quantity_view, PyBUF_ND)
+        _borrow(available, &quantity_view)
         try:
             if not 0 <= levels <= min(price_view.shape[0], quantity_view.shape[0]):
                 raise ValueError("there are not so many levels")

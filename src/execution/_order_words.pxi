@@ -46,8 +46,4 @@ cdef inline const char *_reason(object member) except NULL:
 
 cdef enum:
     _BUY = 1
-    _UNTRIGGERED = 2
-    _TRIGGERED = 3
-    _PARTIAL = 4
-    _FILLED = 5
     _REJECTED = 6

@@ -67,19 +67,6 @@ def execute(
     `now_ns` is the wall clock of the decision. Raises `InvalidArgument` if a
     number of the order has more digits than the symbol's scale, or exceeds it.
     """
-    if isinstance(market, Quote):
-        whole = _order.execute_whole(
-            order, market, position, fee_rate.scaled_bps, now_ns, _NAMESPACE
-        )
-        if whole is not None:
-            return whole
-    return _execute_any(order, market, position, fee_rate, now_ns)
-
-
-def _execute_any(
-    order: Order, market: Quote | Unusable, position: Position, fee_rate: FeeRate, now_ns: int
-) -> Execution:
-    """The rules, for whatever order."""
     spec = market.spec
     quantity, limit = _scale(order, spec)
     effective = quantity

@@ -186,9 +186,7 @@ def test_memory_is_flat() -> None:
         order.payload()
         after, _ = settle(Position("u", "X"), Direction.BUY, 5, 5 * number, SPEC)
         report = ExecutionReport(**REPORT, snapshot=SnapshotRef("s", number), average_price="1")
-        entry = Entry("p", report, Position("u", "X"), after)
-        assert _order.pack_new(entry, "k:", "k:") is not None
-        _order.pack(entry, "", "k:", "k:")
+        _order.pack(Entry("p", report, Position("u", "X"), after), "", "k:", "k:")
         _order.report_bytes(report)
         hash(after)
 

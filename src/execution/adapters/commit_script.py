@@ -70,11 +70,6 @@ class Fence(Enum):
     ALWAYS = "always"
 
 
-# Taken from the enum once: Python 3.11 looks a member up by way of a property.
-_NEVER: Final = Fence.NEVER
-_NO_FENCE: Final = bulk(_NEVER.value)
-
-
 @dataclass(frozen=True, slots=True)
 class WasCommitted:
     """The order was written."""
@@ -115,9 +110,6 @@ def pack_entry(entry: Entry) -> Packed:
     Raises `ValueError` for an entry that contradicts itself, or a report that
     could not be published truthfully.
     """
-    packed = _order.pack_new(entry, keys.ORDER_PREFIX, keys.POSITION_PREFIX)
-    if packed is not None:
-        return packed
     check_entry(entry)
     return _order.pack(entry, _stop_argument(entry), keys.ORDER_PREFIX, keys.POSITION_PREFIX)
 
@@ -127,10 +119,8 @@ def pack_batch(entries: list[Packed], fence: Fence) -> bytes:
     key_count = len(_SHARED_KEYS) + _ORDER_KEYS * len(entries)
     # EVALSHA, the digest, the number of keys, the keys, the fence, the rest.
     count = 3 + key_count + 1 + _ORDER_ARGUMENTS * len(entries)
-    digits = b"%d" % key_count
-    head = b"*%d\r\n%b$%d\r\n%b\r\n%b" % (count, _HEAD, len(digits), digits, _KEYS_HEAD)
-    between = _NO_FENCE if fence is _NEVER else bulk(fence.value)
-    return _order.join_entries(entries, head, between)
+    head = b"*%d\r\n%b%b%b" % (count, _HEAD, bulk(str(key_count)), _KEYS_HEAD)
+    return _order.join_entries(entries, head, bulk(fence.value))
 
 
 def read_answers(reply: Reply, count: int) -> list[Answer]:

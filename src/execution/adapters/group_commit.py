@@ -40,9 +40,6 @@ from execution.ports import CommitResult, Committed, Conflict, Stored
 _EXPIRIES_PER_TIMEOUT: Final = 16
 _COMMITTED: Final = Committed()
 _CONFLICT: Final = Conflict()
-# Taken from the enum once: Python 3.11 looks a member up by way of a property.
-_NO_FENCE: Final = Fence.NEVER
-_FENCE_STORED: Final = Fence.WHERE_STORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +188,7 @@ class GroupCommit:
         self._calls[call] = None
         for pending in batch:
             pending.sends += 1
-        fence = _NO_FENCE if confirmation is None else _FENCE_STORED
+        fence = Fence.NEVER if confirmation is None else Fence.WHERE_STORED
         packed = pack_batch([pending.packed for pending in batch], fence)
         try:
             if confirmation is None:
@@ -332,9 +329,7 @@ class GroupCommit:
         pending.answer(type(error)(error.message, error.metadata))
 
     def _disbelieve(self, pending: Pending) -> None:
-        """Its outcome is not, or may not be, what was believed; its basis is the best guess."""
-        if pending.entry.basis is not None:
-            self._knowledge.correct(pending.entry.basis, pending.epoch)
+        disbelieve(pending, self._knowledge)
 
     def _arm_expiry(self) -> None:
         if self._expiry_handle is None and (self._queue or self._calls):
@@ -353,6 +348,12 @@ class GroupCommit:
         while self._queue and self._queue[0].deadline <= now:
             self._expire(self._queue.popleft())
         self._arm_expiry()
+
+
+def disbelieve(pending: Pending, knowledge: PositionKnowledge) -> None:
+    """Its outcome is not, or may not be, what was believed; its basis is the best guess."""
+    if pending.entry.basis is not None:
+        knowledge.correct(pending.entry.basis, pending.epoch)
 
 
 def _is_own(pending: Pending, answer: WasStored) -> bool:

@@ -22,7 +22,7 @@ from execution.adapters.commit_script import (
     read_record,
 )
 from execution.adapters.durability import MEMORY, Confirmation, Durability, confirmation_for
-from execution.adapters.group_commit import CommitLimits, GroupCommit
+from execution.adapters.group_commit import CommitLimits, GroupCommit, disbelieve
 from execution.adapters.link import Link
 from execution.adapters.login import expect, log_in
 from execution.adapters.positions import UNCHAINED, PositionKnowledge
@@ -111,6 +111,7 @@ class RedisLedger:
     def _enqueue(self, pending: Pending) -> None:
         group = self._group
         if group is None:
+            disbelieve(pending, self._knowledge)
             message = f"{self._where}: the ledger is not open; nothing was sent"
             asyncio.get_running_loop().call_soon(pending.answer, LedgerUnavailable(message))
         elif (
