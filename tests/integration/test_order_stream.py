@@ -1,6 +1,7 @@
 """The order stream read by itself: joins at any moment, limits, and a Redis that misbehaves."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -199,6 +200,29 @@ async def test_the_last_watch_ends_the_connections_and_the_next_begins_anew(
             async with asyncio.timeout(10):
                 while await connections(store):
                     await asyncio.sleep(0.001)
+
+
+async def watch_for_ever(stream: RedisOrderStream) -> None:
+    async with stream.watch("u1", ALL, None):
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("turns", range(1, 13))
+async def test_a_watch_given_up_while_the_former_connections_end_harms_nobody(
+    redis_server: RedisServer, store: Redis, turns: int
+) -> None:
+    async with opened(redis_server) as stream:
+        async with stream.watch("u1", ALL, None):
+            pass
+        given_up = asyncio.create_task(watch_for_ever(stream))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        given_up.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await given_up
+        async with stream.watch("u1", ALL, None) as watch:
+            written = await write(store, "o-1")
+            assert [update.token for update in await take(watch, 1)] == [written]
 
 
 async def test_a_lost_connection_ends_every_watch_after_what_was_heard(

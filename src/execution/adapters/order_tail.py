@@ -164,8 +164,9 @@ class Tail:
         self._fail(LedgerUnavailable(f"{self._where}: {why}"))
 
     async def ended(self) -> None:
-        """Returns when both connections are closed."""
-        await asyncio.gather(self._task, self._reader.lost, self._pages.lost)
+        """Returns when both connections are closed; who stops waiting changes nothing."""
+        # A bare gather would cancel what it waits for together with whoever waits.
+        await asyncio.shield(asyncio.gather(self._task, self._reader.lost, self._pages.lost))
 
     async def _read(self) -> None:
         try:

@@ -117,7 +117,8 @@ class Channel:
         links = list(self._links)
         for link in links:
             link.close(_CLOSED)
-        await asyncio.gather(*(link.lost for link in links))
+        # Shielded, so that who stops waiting cancels no link's own future.
+        await asyncio.shield(asyncio.gather(*(link.lost for link in links)))
 
     # Calls.
 
