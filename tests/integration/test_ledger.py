@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from ledger_orders import (
 )
 from redis_server import RedisServer
 
+from execution.adapters import gathering
 from execution.adapters.group_commit import CommitLimits
 from execution.adapters.ledger import RedisLedger
 from execution.adapters.records import report_to_json
@@ -131,6 +133,29 @@ async def test_in_a_long_tick_redis_begins_before_it_ends(redis_server: RedisSer
         stats = str(redis_server.command("INFO", "commandstats"))
         assert f"cmdstat_evalsha:calls={limits.calls_in_flight_max + 1}," in stats
     assert_consistent(redis_server, begun + 30)
+
+
+async def test_a_busy_loop_gathers_orders_that_come_one_a_turn(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "_BUSY", -1.0)
+    monkeypatch.setattr(gathering, "_AT_LEISURE", -1.0)
+    monkeypatch.setattr(gathering, "_LOOK_SECONDS", 0.0)
+    limits = CommitLimits(gather_ms=20)
+    count = 10 * limits.orders_at_once
+    async with open_ledger(redis_server.url, commit=limits) as ledger:
+        redis_server.command("CONFIG", "RESETSTAT")
+        placed = []
+        for number in range(count + 3):
+            placed.append(asyncio.create_task(place(ledger, order_id=f"o-{number}")))
+            await asyncio.sleep(0)
+        # The last three have no company: their time is up, and they go.
+        results = await asyncio.wait_for(asyncio.gather(*placed), 5)
+        assert results == [(Committed(), 1)] * (count + 3)
+        found = re.search(r"cmdstat_evalsha:calls=(\d+),", str(redis_server.command("INFO", "ALL")))
+        assert found is not None
+        assert int(found[1]) <= 15
+    assert_consistent(redis_server, count + 3)
 
 
 async def test_more_orders_than_one_call_takes_are_several_calls(

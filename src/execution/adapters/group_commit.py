@@ -31,6 +31,7 @@ from execution.adapters.commit_script import (
     read_record,
 )
 from execution.adapters.durability import Confirmation
+from execution.adapters.gathering import Gathering
 from execution.adapters.positions import PositionKnowledge
 from execution.adapters.redis_replies import RECONNECT, code_of, is_retryable, redis_error
 from execution.adapters.wire import Connection, ConnectionLost, Reply
@@ -57,6 +58,8 @@ class CommitLimits:
     """Beyond it entries wait, and the next call is fuller. While Redis works on one the next
     are on their way; with more, calls would be smaller, and orders dearer.
     """
+    gather_ms: float = 0.0
+    """How long orders wait for others when the loop has no time left; 0: never. See `gathering`."""
     queue_max: int = 20_000
     retry_pause_ms: int = 25
     """Between attempts while Redis says that it cannot right now."""
@@ -93,6 +96,8 @@ class GroupCommit:
         self._calls: dict[_Call, None] = {}
         self._wake_handle: asyncio.Handle | None = None
         self._expiry_handle: asyncio.TimerHandle | None = None
+        self._gathering = Gathering(limits.orders_at_once) if limits.gather_ms else None
+        self._gather_handle: asyncio.TimerHandle | None = None
         self._paused_until = 0.0
         self._alarm = Alarm()
         self.unreachable: Unavailable | None = None
@@ -118,6 +123,8 @@ class GroupCommit:
             and len(self._calls) < limits.calls_in_flight_max
         ):
             self._send_all()
+        elif self._gathering is not None:
+            self._gather(self._gathering)
         elif self._wake_handle is None:
             self.wake()
 
@@ -145,16 +152,32 @@ class GroupCommit:
         for call in list(self._calls):
             for pending in call.batch:
                 self._fail(pending, error)
-        for handle in (self._wake_handle, self._expiry_handle):
+        for handle in (self._wake_handle, self._gather_handle, self._expiry_handle):
             if handle is not None:
                 handle.cancel()
 
     # Sending.
 
+    def _gather(self, gathering: Gathering) -> None:
+        """Sends what waits at the end of this tick if it is enough, else a little later."""
+        if gathering.enough(len(self._queue), len(self._calls)):
+            self.wake()
+        elif self._gather_handle is None:
+            patience = self._limits.gather_ms / 1_000
+            self._gather_handle = self._loop.call_later(patience, self._gathered, gathering)
+
+    def _gathered(self, gathering: Gathering) -> None:
+        self._gather_handle = None
+        gathering.in_vain(len(self._queue))
+        self._send_all()
+
     def _send_all(self) -> None:
         if self._wake_handle is not None:
             self._wake_handle.cancel()
             self._wake_handle = None
+        if self._gather_handle is not None:
+            self._gather_handle.cancel()
+            self._gather_handle = None
         self._requeue_returned()
         self._arm_expiry()
         connection = self._connection()
@@ -223,7 +246,7 @@ class GroupCommit:
             self._not_now_or_never(call.batch, str(reply), call.connection)
         else:
             self._read(call, reply, shortfall)
-        if self._queue or self._returned:
+        if self._returned or (self._queue and self._gather_handle is None):
             self.wake()
 
     def _read(self, call: _Call, reply: Reply, shortfall: str | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from execution.adapters.group_commit import CommitLimits
 from execution.adapters.ledger import LedgerConfig, RedisLedger
 from execution.adapters.order_stream import OrderStreamConfig, RedisOrderStream
 from execution.adapters.redis_url import redacted_url
@@ -32,7 +33,7 @@ from execution.server.health import HealthMonitor
 from execution.server.observe import Metrics, MetricsServer
 from execution.server.orders import Orders
 from execution.server.servicer import SERVICE, ExecutionServicer
-from execution.server.transports import transport_of
+from execution.server.transports import GATHER_MS, transport_of
 from execution.server.transports.calls import Calls
 from execution.server.transports.tls import Tls
 from execution.stop_orders import StopOrders
@@ -195,8 +196,12 @@ class App:
         return redis.unix_url, redis.url
 
     async def _start_ledger(self, url: str) -> RedisLedger:
+        config = self.config
+        commit = CommitLimits(gather_ms=GATHER_MS[config.transport_in_use()])
         try:
-            ledger = RedisLedger(LedgerConfig(url, durability=self.config.durability_of_commits()))
+            ledger = RedisLedger(
+                LedgerConfig(url, durability=config.durability_of_commits(), commit=commit)
+            )
         except ValueError as error:
             raise StartupError(f"--redis-url: {error}") from error
         await ledger.start()

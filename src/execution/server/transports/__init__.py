@@ -1,6 +1,6 @@
 """What carries gRPC; the servicers run on either. `--transport` chooses."""
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from execution.server.rpcs import Rpc
     from execution.server.transports.calls import Calls
     from execution.server.transports.tls import Tls
+
+GATHER_MS: Final = {"http2": 0.0, "grpcio": 12.0}
+"""How long orders may wait for company under full load: grpc.aio takes up one call a turn of
+the loop, http2 whatever has come.
+"""
 
 
 class Transport(Protocol):
