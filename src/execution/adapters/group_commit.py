@@ -37,6 +37,7 @@ from execution.adapters.redis_replies import RECONNECT, code_of, is_retryable, r
 from execution.adapters.wire import Connection, ConnectionLost, Reply
 from execution.errors import LedgerRefused, LedgerUnavailable, Unavailable
 from execution.ports import CommitResult, Committed, Conflict, Stored
+from execution.tick import running_tick
 
 _EXPIRIES_PER_TIMEOUT: Final = 16
 _COMMITTED: Final = Committed()
@@ -94,6 +95,9 @@ class GroupCommit:
         self._queue: deque[Pending] = deque()
         self._returned: list[Pending] = []
         self._calls: dict[_Call, None] = {}
+        self._tick = running_tick()
+        self._awake = False
+        """Whether what waits is about to be sent."""
         self._wake_handle: asyncio.Handle | None = None
         self._expiry_handle: asyncio.TimerHandle | None = None
         self._gathering = Gathering(limits.orders_at_once) if limits.gather_ms else None
@@ -125,7 +129,7 @@ class GroupCommit:
             self._send_all()
         elif self._gathering is not None:
             self._gather(self._gathering)
-        elif self._wake_handle is None:
+        elif not self._awake:
             self.wake()
 
     def refuse_soon(self, pending: Pending, error: Unavailable) -> None:
@@ -136,8 +140,14 @@ class GroupCommit:
 
     def wake(self) -> None:
         """Sends what waits, at the end of this tick."""
-        if self._wake_handle is None:
+        if self._awake:
+            return
+        self._awake = True
+        if self._calls:
+            # Redis has something to do: other connections' orders may come along.
             self._wake_handle = self._loop.call_soon(self._send_all)
+        else:
+            self._tick.at_end(self._send_if_awake)
 
     def fail_waiting(self, error: Unavailable) -> None:
         """Fails everything that is not on its way at this moment."""
@@ -171,7 +181,12 @@ class GroupCommit:
         gathering.in_vain(len(self._queue))
         self._send_all()
 
+    def _send_if_awake(self) -> None:
+        if self._awake:
+            self._send_all()
+
     def _send_all(self) -> None:
+        self._awake = False
         if self._wake_handle is not None:
             self._wake_handle.cancel()
             self._wake_handle = None
@@ -185,6 +200,7 @@ class GroupCommit:
             return
         pause = self._paused_until - self._loop.time()
         if pause > 0:
+            self._awake = True
             self._wake_handle = self._loop.call_later(pause, self._send_all)
             return
         while self._queue and len(self._calls) < self._limits.calls_in_flight_max:

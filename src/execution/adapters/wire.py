@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from hiredis import ProtocolError, Reader, ReplyError, pack_command
 
+from execution.tick import running_tick
 from execution.adapters.redis_url import RedisAddress
 
 Reply: TypeAlias = bytes | int | list["Reply"] | ReplyError | None
@@ -58,6 +59,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, limits: WireLimits) -> None:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
+        self._tick = running_tick()
         self._reader = Reader(notEnoughData=_INCOMPLETE)
         self._waiting: deque[tuple[OnReply, float]] = deque()
         self._unsent: list[bytes] = []
@@ -140,17 +142,18 @@ class Connection(asyncio.Protocol):
         """Hands every whole reply to its request."""
         self._unread_bytes += len(data)
         self._reader.feed(data)
-        try:
-            while (reply := self._reader.gets()) is not _INCOMPLETE:
-                self._unread_bytes = 0
-                if not self._waiting:
-                    self.abort("Redis sent a reply that nothing asked for")
-                    return
-                on_reply, _ = self._waiting.popleft()
-                on_reply(reply)
-        except ProtocolError as error:
-            self.abort(f"Redis sent what is not its protocol: {error}")
-            return
+        with self._tick:
+            try:
+                while (reply := self._reader.gets()) is not _INCOMPLETE:
+                    self._unread_bytes = 0
+                    if not self._waiting:
+                        self.abort("Redis sent a reply that nothing asked for")
+                        return
+                    on_reply, _ = self._waiting.popleft()
+                    on_reply(reply)
+            except ProtocolError as error:
+                self.abort(f"Redis sent what is not its protocol: {error}")
+                return
         if self._unread_bytes > self._limits.reply_bytes_max:
             self.abort(f"a reply is longer than {self._limits.reply_bytes_max} bytes")
 

@@ -9,6 +9,7 @@ import ngh2
 from grpc import StatusCode
 
 from execution.server.transports.http2.call import Call
+from execution.tick import running_tick
 from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.methods import Methods
 from execution.server.transports.http2.patience import Patience
@@ -47,6 +48,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, host: Host) -> None:
         self._host = host
         self._loop = asyncio.get_running_loop()
+        self._tick = running_tick()
         self.limits = host.limits
         self.session = Session(host.methods, host.limits, host.config, self._loop.time())
         self.h2 = self.session.h2
@@ -94,12 +96,13 @@ class Connection(asyncio.Protocol):
         session = self.session
         session.heard_at = self._loop.time()
         self.touched = True
-        try:
-            self.h2.receive_data(data)
-            session.act_on_events(self)
-        except Exception as error:  # noqa: BLE001 - the boundary: a bug must not kill the server
-            self._broken(error)
-            return
+        with self._tick:
+            try:
+                self.h2.receive_data(data)
+                session.act_on_events(self)
+            except Exception as error:  # noqa: BLE001 - the boundary: a bug must not kill the server
+                self._broken(error)
+                return
         self.flush()
 
     def eof_received(self) -> bool:
@@ -130,7 +133,7 @@ class Connection(asyncio.Protocol):
         """Sends what waits, at the end of this tick."""
         if not self.touched:
             self.touched = True
-            self._loop.call_soon(self.flush)
+            self._tick.at_end(self.flush)
 
     def wait_for_room(self, call: Any) -> None:
         """Calls `room_again` once something was sent."""
