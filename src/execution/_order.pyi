@@ -1,12 +1,14 @@
 """Types of what every order makes; `python -m mypy.stubtest execution._order` proves them."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from execution.errors import Unavailable
 from execution.model import (
@@ -15,11 +17,14 @@ from execution.model import (
     OrderType,
     Reason,
     RestingStop,
+    Snapshot,
     SymbolSpec,
     TimeInForce,
     TriggerBy,
+    Unusable,
 )
-from execution.ports import CommitResult, Committed, OnResult
+from execution.ports import Clock, CommitResult, Committed, LedgerLane, OnResult
+from execution.server.orders import OrderAnswer
 
 @final
 @dataclass(frozen=True)
@@ -163,6 +168,49 @@ class Pending:
     def answer(self, result: CommitResult | Unavailable) -> None: ...
 
 @final
+class CommitQueue:
+    open: bool
+    awake: bool
+    time: Callable[[], float]
+    stirred: Callable[[], None]
+    def __init__(
+        self,
+        most: int,
+        at_once: int,
+        timeout_seconds: float,
+        refused: Callable[[Pending], None],
+    ) -> None: ...
+    @property
+    def entries(self) -> deque[Pending]: ...
+    def put(self, pending: Pending) -> None: ...
+    def add(self, pending: Pending) -> None: ...
+
+@final
+class Accounts:
+    def __init__(
+        self,
+        limit: int,
+        judge: Callable[[Snapshot], tuple[Quote | Unusable, Quote | Unusable]],
+        same: Callable[[Snapshot, Snapshot], bool],
+    ) -> None: ...
+    def side(self, snapshot: Snapshot, direction: Direction) -> Quote | Unusable: ...
+
+@disjoint_base
+class UnderWay:
+    count: int
+
+@final
+class Outcomes:
+    @property
+    def orders(self) -> int: ...
+    def items(self) -> list[tuple[tuple[int, int], int]]: ...
+
+@final
+class Finish:
+    def __init__(self, under_way: UnderWay, outcomes: Outcomes, answer: OrderAnswer) -> None: ...
+    def __call__(self, outcome: ExecutionReport | Exception, /) -> None: ...
+
+@final
 class Recent:
     def __init__(self, count_max: int) -> None: ...
     def __contains__(self, name: str, /) -> bool: ...
@@ -173,16 +221,17 @@ class Recent:
 class Lane:
     def __init__(
         self,
+        ledger: LedgerLane,
+        newest: Callable[[str], Snapshot | None],
+        accounts: Accounts,
+        consumes: bool,
+        clock: Clock,
+        reserve_ns: int,
+        scaled_bps: int,
+        namespace: bytes,
         committing: set[str],
         committed: Recent,
         waiters: dict[str, asyncio.Future[None]],
-        knowledge: PositionKnowledge,
-        order_prefix: str,
-        position_prefix: str,
-        enqueue: Callable[[Pending], None],
-        consumes: bool,
-        scaled_bps: int,
-        namespace: bytes,
         committed_type: type[Committed],
         otherwise: Callable[
             [
@@ -196,12 +245,17 @@ class Lane:
         ],
         woken: Callable[[str], None],
     ) -> None: ...
+    def submit(
+        self,
+        order: Order,
+        deadline_ns: int | None,
+        done: Callable[[ExecutionReport | Exception], None],
+    ) -> bool: ...
     def begin(
         self,
         order: Order,
         quote: Quote,
         deadline_ns: int | None,
-        now_ns: int,
         done: Callable[[ExecutionReport | Exception], None],
     ) -> bool: ...
 

@@ -28,7 +28,7 @@ from execution._match cimport ExactFill, walk_exact
 
 import dataclasses as _dataclasses
 import logging as _logging
-from collections import OrderedDict as _OrderedDict
+from collections import OrderedDict as _OrderedDict, deque as _deque
 
 include "_order_c.pxi"
 include "_order_words.pxi"
@@ -36,12 +36,14 @@ include "_order_model.pxi"
 include "_order_report.pxi"
 include "_order_text.pxi"
 include "_order_quote.pxi"
+include "_order_accounts.pxi"
 include "_order_settle.pxi"
 include "_order_execute.pxi"
 include "_order_json.pxi"
 include "_order_entry.pxi"
 include "_order_knowledge.pxi"
 include "_order_pending.pxi"
-include "_order_lane.pxi"
 include "_order_message.pxi"
+include "_order_answer.pxi"
+include "_order_lane.pxi"
 include "_order_read.pxi"

@@ -35,70 +35,96 @@ cdef int _remember(Recent recent, object name) except -1:
 
 @cython.final
 cdef class Lane:
-    """Takes orders that are filled whole at once from a quote to the ledger.
+    """Takes orders that are filled whole at once from their book to the ledger.
 
-    `committing` and `committed` are the executor's own, so that a retry is known whichever way
-    the first went. `knowledge`, the prefixes of keys and `enqueue` are the ledger's. What becomes
-    of an order that is not `committed_type` goes to `otherwise`, which goes on as the executor
-    does: (order, quote, deadline, done, result). `woken` is told of ends while `waiters` is not
-    empty.
+    `newest` answers the fresh snapshot of a symbol or None; `accounts` and `consumes` are those of
+    the liquidity. `committing` and `committed` are the executor's own, so that a retry is known
+    whichever way the first went. `ledger` is a `ports.LedgerLane`. What becomes of an order that
+    is not `committed_type` goes to `otherwise`, which goes on as the executor does: (order, quote,
+    deadline, done, result). `woken` is told of ends while `waiters` is not empty.
     """
 
     cdef set committing
     cdef Recent committed
     cdef dict waiters
     cdef PositionKnowledge knowledge
-    cdef object order_prefix, position_prefix, enqueue, scaled_bps, committed_type
+    cdef CommitQueue queue
+    cdef Accounts accounts
+    cdef object order_prefix, position_prefix, scaled_bps, committed_type
+    cdef object newest, time_ns, monotonic_ns, reserve_ns
     cdef object otherwise, woken
     cdef bytes namespace
     cdef bint consumes
 
-    def __init__(self, set committing not None, Recent committed not None,
-                 dict waiters not None, PositionKnowledge knowledge not None, order_prefix,
-                 position_prefix, enqueue, bint consumes, scaled_bps, bytes namespace not None,
-                 committed_type, otherwise, woken):
+    def __init__(self, ledger, newest, Accounts accounts not None, bint consumes, clock,
+                 reserve_ns, scaled_bps, bytes namespace not None, set committing not None,
+                 Recent committed not None, dict waiters not None, committed_type, otherwise,
+                 woken):
+        self.knowledge = ledger.knowledge
+        self.queue = ledger.queue
+        self.order_prefix = ledger.order_prefix
+        self.position_prefix = ledger.position_prefix
+        self.newest = newest
+        self.accounts = accounts
+        self.consumes = consumes
+        self.time_ns = clock.time_ns
+        self.monotonic_ns = clock.monotonic_ns
+        self.reserve_ns = reserve_ns
+        self.scaled_bps = scaled_bps
+        self.namespace = namespace
         self.committing = committing
         self.committed = committed
         self.waiters = waiters
-        self.knowledge = knowledge
-        self.order_prefix = order_prefix
-        self.position_prefix = position_prefix
-        self.enqueue = enqueue
-        self.consumes = consumes
-        self.scaled_bps = scaled_bps
-        self.namespace = namespace
         self.committed_type = committed_type
         self.otherwise = otherwise
         self.woken = woken
 
-    def begin(self, Order order not None, Quote quote not None, deadline_ns, now_ns, done):
-        """Whether the order is on its way now; if not, nothing has happened."""
-        cdef Position basis = self.knowledge.recall(order.user_id, order.symbol)
-        cdef Execution execution
-        cdef Pending pending = Pending.__new__(Pending)
-        try:
-            execution = _execute_whole(
-                order, quote, basis, self.scaled_bps, now_ns, self.namespace
-            )
-            if execution is None:
-                return False
-            pending.entry = _entry(execution, _payload_of(order), basis)
-            pending.packed = _pack(pending.entry, "", self.order_prefix, self.position_prefix)
-        except Exception:
-            # The long way fails at the same, and tells who asked.
+    def submit(self, Order order not None, deadline_ns, done):
+        """As `begin`, for an order that is new, with the newest book."""
+        if order.order_id in self.committing or order.order_id in self.committed:
             return False
-        pending.epoch = self.knowledge.chain(basis, execution.position)
-        pending.done = done
-        pending.lane = self
-        pending.order = order
-        pending.quote = quote
-        pending.taken = execution.taken
-        pending.deadline_ns = deadline_ns
-        if self.consumes:
-            _move(quote, execution.taken, -1)
-        self.committing.add(order.order_id)
-        self.enqueue(pending)
-        return True
+        snapshot = self.newest(order.symbol)
+        if snapshot is None:
+            return False
+        side = _side(self.accounts, snapshot, order.direction)
+        return type(side) is Quote and _begin(self, order, <Quote>side, deadline_ns, done)
+
+    def begin(self, Order order not None, Quote quote not None, deadline_ns, done):
+        """Whether the order is on its way now; if not, nothing has happened."""
+        return _begin(self, order, quote, deadline_ns, done)
+
+
+cdef bint _begin(Lane lane, Order order, Quote quote, object deadline_ns, object done) except -1:
+    cdef Position basis
+    cdef Execution execution
+    cdef Pending pending
+    if deadline_ns is not None and deadline_ns - lane.monotonic_ns() < lane.reserve_ns:
+        return False
+    basis = lane.knowledge.recall(order.user_id, order.symbol)
+    pending = Pending.__new__(Pending)
+    try:
+        execution = _execute_whole(
+            order, quote, basis, lane.scaled_bps, lane.time_ns(), lane.namespace
+        )
+        if execution is None:
+            return False
+        pending.entry = _entry(execution, _payload_of(order), basis)
+        pending.packed = _pack(pending.entry, "", lane.order_prefix, lane.position_prefix)
+    except Exception:
+        # The long way fails at the same, and tells who asked.
+        return False
+    pending.epoch = lane.knowledge.chain(basis, execution.position)
+    pending.done = done
+    pending.lane = lane
+    pending.order = order
+    pending.quote = quote
+    pending.taken = execution.taken
+    pending.deadline_ns = deadline_ns
+    if lane.consumes:
+        _move(quote, execution.taken, -1)
+    lane.committing.add(order.order_id)
+    _put(lane.queue, pending)
+    return True
 
 
 cdef int _leave_lane(Pending pending, object done, object result) except -1:
@@ -109,7 +135,10 @@ cdef int _leave_lane(Pending pending, object done, object result) except -1:
         _remember(lane.committed, order_id)
         if lane.waiters:
             lane.woken(order_id)
-        done(pending.entry.report)
+        if type(done) is Finish:
+            _finish(<Finish>done, pending.entry.report)
+        else:
+            done(pending.entry.report)
         return 0
     if lane.consumes:
         _move(pending.quote, pending.taken, 1)

@@ -61,3 +61,50 @@ def answer_all(list batch not None, result):
     cdef Pending pending
     for pending in batch:
         _answer(pending, result)
+
+
+@cython.final
+cdef class CommitQueue:
+    """Entries that wait to be sent, in `entries`; `most` at most.
+
+    `refused` gets one that is put while the queue is not `open`, or full. `stirred` is called after
+    one was put, unless the queue is `awake` (what waits is about to be sent) and holds fewer than
+    `at_once`. `time` and `stirred` are set by who sends, before he opens it.
+    """
+
+    cdef readonly object entries
+    cdef public bint open, awake
+    cdef public object time, stirred
+    cdef object refused
+    cdef Py_ssize_t most, at_once
+    cdef double timeout
+
+    def __init__(self, Py_ssize_t most, Py_ssize_t at_once, double timeout_seconds, refused):
+        self.entries = _deque()
+        self.most = most
+        self.at_once = at_once
+        self.timeout = timeout_seconds
+        self.refused = refused
+
+    def put(self, Pending pending not None):
+        """One more waits, in whose outcome `PositionKnowledge` believes already."""
+        _put(self, pending)
+
+    def add(self, Pending pending not None):
+        """As `put`, whether it is open or not."""
+        _add(self, pending)
+
+
+cdef int _put(CommitQueue queue, Pending pending) except -1:
+    if queue.open and len(queue.entries) < queue.most:
+        return _add(queue, pending)
+    queue.refused(pending)
+    return 0
+
+
+cdef int _add(CommitQueue queue, Pending pending) except -1:
+    pending.deadline = <double>queue.time() + queue.timeout
+    queue.entries.append(pending)
+    if not queue.awake or len(queue.entries) >= queue.at_once:
+        queue.stirred()
+    return 0

@@ -107,12 +107,15 @@ class Executor:
         the monotonic clock. What is returned gives the order up for as long as
         nothing is sent to the ledger; a commit under way is never stopped.
         """
+        lane = self._lane
+        if lane is not None and lane.submit(order, deadline_ns, done):
+            return None
         order_id = order.order_id
         if order_id not in self._committing and order_id not in self._committed:
             snapshot = self._books.newest(order.symbol)
             if snapshot is not None:
                 side = self._liquidity.quote(snapshot, order.direction)
-                self._begin(order, side, _prices(order, snapshot), deadline_ns, done)
+                self._commit(order, side, _prices(order, snapshot), deadline_ns, done)
                 return None
         waits = self._spawn(self._wait(order, deadline_ns, done))
         waits.add_done_callback(partial(_given_up, order, done))
@@ -208,12 +211,20 @@ class Executor:
         """From here on the order goes its way whatever becomes of its caller."""
         lane = self._lane
         if (
-            lane is not None
-            and isinstance(side, Quote)
-            and (deadline_ns is None or self.commitments.has_time(deadline_ns))
-            and lane.begin(order, side, deadline_ns, self._clock.time_ns(), done)
+            lane is None
+            or not isinstance(side, Quote)
+            or not lane.begin(order, side, deadline_ns, done)
         ):
-            return
+            self._commit(order, side, prices, deadline_ns, done)
+
+    def _commit(
+        self,
+        order: Order,
+        side: Quote | Unusable,
+        prices: ReferencePrices,
+        deadline_ns: int | None,
+        done: Done,
+    ) -> None:
         self._committing.add(order.order_id)
         _Commit(self, order, side, prices, deadline_ns, done).attempt()
 
@@ -221,16 +232,17 @@ class Executor:
         if ledger is None:
             return None
         return Lane(
+            ledger=ledger,
+            newest=self._books.newest,
+            accounts=self._liquidity.accounts,
+            consumes=self._liquidity.consumes,
+            clock=self._clock,
+            reserve_ns=self._terms.commit_reserve_ns,
+            scaled_bps=self._terms.fee_rate.scaled_bps,
+            namespace=TRADE_NAMESPACE.bytes,
             committing=self._committing,
             committed=self._committed,
             waiters=self._waiters,
-            knowledge=ledger.knowledge,
-            order_prefix=ledger.order_prefix,
-            position_prefix=ledger.position_prefix,
-            enqueue=ledger.enqueue,
-            consumes=self._liquidity.consumes,
-            scaled_bps=self._terms.fee_rate.scaled_bps,
-            namespace=TRADE_NAMESPACE.bytes,
             committed_type=Committed,
             otherwise=self._leave_lane,
             woken=self._wake,

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from execution._order import Entry, Pending, PositionKnowledge
+from execution._order import CommitQueue, Entry, PositionKnowledge
 from execution.errors import Unavailable
 from execution.model import ExecutionReport, Position, ReferencePrices, RestingStop, Snapshot
 
@@ -132,8 +132,8 @@ class LedgerLane:
     """Of the keys of orders."""
     position_prefix: str
     """Of the keys of positions."""
-    enqueue: Callable[[Pending], None]
-    """`Ledger.submit` for an entry that is packed and chained; must not raise."""
+    queue: CommitQueue
+    """Where `Ledger.submit` puts an entry that is packed and chained."""
 
 
 class Ledger(Protocol):

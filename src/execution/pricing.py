@@ -5,7 +5,6 @@ is the promise of `ports.BookSource`; whether it is sane, and what earlier
 orders already took from it, is decided here.
 """
 
-from collections import OrderedDict
 from enum import StrEnum
 from typing import Final
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from execution import _order
 from execution._match import Book, format_decimal
+from execution._order import Accounts
 from execution.model import (
     Direction,
     Int64Array,
@@ -27,9 +27,6 @@ from execution.model import (
 
 SYMBOLS_MAX: Final = 10_000
 """Symbols whose account of taken liquidity is kept; the least used goes first."""
-
-# Taken from the enum once: Python 3.11 looks a member up by way of a property.
-_BUY: Final = Direction.BUY
 
 
 class LiquidityMode(StrEnum):
@@ -49,21 +46,11 @@ class Liquidity:
 
     def __init__(self, mode: LiquidityMode = LiquidityMode.CONSUME) -> None:
         self.consumes = mode is LiquidityMode.CONSUME
-        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self.accounts = Accounts(SYMBOLS_MAX, _judged, _same)
 
     def quote(self, snapshot: Snapshot, direction: Direction) -> Quote | Unusable:
         """The opposite side of the book as earlier orders left it, or why there is none."""
-        symbol = snapshot.spec.symbol
-        account = self._accounts.get(symbol)
-        if account is None or not (
-            account.snapshot is snapshot or _same(account.snapshot, snapshot)
-        ):
-            account = _Account(snapshot)
-            self._accounts[symbol] = account
-            if len(self._accounts) > SYMBOLS_MAX:
-                self._accounts.popitem(last=False)
-        self._accounts.move_to_end(symbol)
-        return account.asks if direction is _BUY else account.bids
+        return self.accounts.side(snapshot, direction)
 
     def take(self, quote: Quote, taken: tuple[int, ...]) -> None:
         """Books `taken` (per level, best first) out of what is available."""
@@ -77,25 +64,6 @@ class Liquidity:
         """
         if self.consumes:
             _order.give_back(quote, taken)
-
-
-class _Account:
-    """One snapshot, judged once, with the two sides that orders draw down."""
-
-    __slots__ = ("asks", "bids", "snapshot")
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self.asks: Quote | Unusable
-        self.bids: Quote | Unusable
-        ref = reference(snapshot)
-        defect = snapshot.defect or _defect(snapshot)
-        if defect:
-            message = f"the book of {snapshot.spec.symbol} is unusable: {defect}"
-            self.asks = self.bids = Unusable(snapshot.spec, Reason.BAD_BOOK, message, ref)
-            return
-        self.asks = _side(snapshot, ref, snapshot.ask_prices, snapshot.ask_quantities)
-        self.bids = _side(snapshot, ref, snapshot.bid_prices, snapshot.bid_quantities)
 
 
 def unknown_symbol(symbol: str, source: str = "") -> Unusable:
@@ -162,6 +130,20 @@ def _same(known: Snapshot, offered: Snapshot) -> bool:
         and np.array_equal(known.ask_prices, offered.ask_prices)
         and np.array_equal(known.bid_quantities, offered.bid_quantities)
         and np.array_equal(known.ask_quantities, offered.ask_quantities)
+    )
+
+
+def _judged(snapshot: Snapshot) -> tuple[Quote | Unusable, Quote | Unusable]:
+    """Asks and bids for orders to draw down, or why there are none."""
+    ref = reference(snapshot)
+    defect = snapshot.defect or _defect(snapshot)
+    if defect:
+        message = f"the book of {snapshot.spec.symbol} is unusable: {defect}"
+        unusable = Unusable(snapshot.spec, Reason.BAD_BOOK, message, ref)
+        return unusable, unusable
+    return (
+        _side(snapshot, ref, snapshot.ask_prices, snapshot.ask_quantities),
+        _side(snapshot, ref, snapshot.bid_prices, snapshot.bid_quantities),
     )
 
 

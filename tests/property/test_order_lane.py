@@ -1,5 +1,6 @@
 """The lane does with an order what the long way does, or nothing at all."""
 
+import operator
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,18 @@ from twin.decimals import to_text
 from twin.decisions import Case, cases_of_orders
 
 from execution import _order
-from execution._order import Lane, Pending, PositionKnowledge, Recent, answer_all
+from execution._order import (
+    Accounts,
+    CommitQueue,
+    Finish,
+    Lane,
+    Outcomes,
+    Pending,
+    PositionKnowledge,
+    Recent,
+    UnderWay,
+    answer_all,
+)
 from execution.engine import TRADE_NAMESPACE, Execution
 from execution.errors import InvalidArgument, LedgerUnavailable
 from execution.model import (
@@ -26,13 +38,22 @@ from execution.model import (
     OrderType,
     Position,
     Quote,
+    Reason,
+    Snapshot,
     SnapshotRef,
     SymbolSpec,
+    Unusable,
 )
-from execution.ports import Committed, Conflict, Entry
+from execution.ports import Committed, Conflict, Entry, LedgerLane
+from execution.server.messages import report_bytes
 from execution.settlement import FeeRate
+from execution.testing import SimulatedClock
 
 NOW_NS = 1_700_000_000_123_456_789
+MONOTONIC_NS = 5_000
+RESERVE_NS = 2_000
+IN_TIME = MONOTONIC_NS + RESERVE_NS
+"""The earliest deadline that an order is begun for."""
 COMFORTABLE = 10**12
 """Numbers up to this, at any scale, leave the lane no reason to decline."""
 
@@ -49,28 +70,49 @@ class World:
         self.committed = Recent(10)
         self.waiters: dict[str, Any] = {}
         self.knowledge = PositionKnowledge(10)
-        self.queue: list[Pending] = []
+        self.refused: list[Pending] = []
+        self.stirred: list[None] = []
+        self.queue = CommitQueue(10, 5, 2.5, self.refused.append)
+        self.queue.time = lambda: 40.0
+        self.queue.stirred = lambda: self.stirred.append(None)
+        self.queue.open = True
+        self.snapshots: dict[str, Snapshot] = {}
+        self.quotes: dict[int, tuple[Quote | Unusable, Quote | Unusable]] = {}
+        self.accounts = Accounts(10, lambda snapshot: self.quotes[id(snapshot)], operator.is_)
         self.left: list[tuple[Order, Quote, object, object, object]] = []
         self.woken: list[str] = []
         self.heard: list[object] = []
         self.lane = Lane(
+            ledger=LedgerLane(self.knowledge, "ORDER:", "POSITION:", self.queue),
+            newest=self.snapshots.get,
+            accounts=self.accounts,
+            consumes=consumes,
+            clock=SimulatedClock(time_ns=NOW_NS, monotonic_ns=MONOTONIC_NS),
+            reserve_ns=RESERVE_NS,
+            scaled_bps=fees.scaled_bps,
+            namespace=TRADE_NAMESPACE.bytes,
             committing=self.committing,
             committed=self.committed,
             waiters=self.waiters,
-            knowledge=self.knowledge,
-            order_prefix="ORDER:",
-            position_prefix="POSITION:",
-            enqueue=self.queue.append,
-            consumes=consumes,
-            scaled_bps=fees.scaled_bps,
-            namespace=TRADE_NAMESPACE.bytes,
             committed_type=Committed,
             otherwise=lambda *left: self.left.append(left),
             woken=self.woken.append,
         )
 
     def begin(self, order: Order, quote: Quote) -> bool:
-        return self.lane.begin(order, quote, 77, NOW_NS, self.heard.append)
+        return self.lane.begin(order, quote, IN_TIME, self.heard.append)
+
+    def show(self, symbol: str, side: Quote | Unusable) -> Snapshot:
+        """A book of which both sides are this one."""
+        nothing = np.array([], np.int64)
+        snapshot = Snapshot(SymbolSpec(symbol), "s", 0, None, *(nothing,) * 4)
+        self.snapshots[symbol] = snapshot
+        self.quotes[id(snapshot)] = side, side
+        return snapshot
+
+    @property
+    def waiting(self) -> list[Pending]:
+        return list(self.queue.entries)
 
 
 @st.composite
@@ -139,13 +181,14 @@ def test_the_lane_is_the_long_way_or_none(case: Case, consumes: bool, kept: bool
 
     if not world.begin(order, quote):
         assert not must_go_by_lane(case, expected)
-        assert (quote.available.tolist(), world.queue, world.committing) == (shown, [], set())
+        assert (quote.available.tolist(), world.waiting, world.committing) == (shown, [], set())
         assert world.knowledge.recall(order.user_id, order.symbol) is case.position
         return
 
     assert expected is not None
     assert expected.report.status is OrderStatus.FILLED
-    (pending,) = world.queue
+    (pending,) = world.waiting
+    assert pending.deadline == 42.5
     entry = Entry(order.payload(), expected.report, case.position, expected.position)
     assert pending.entry == entry
     packed = pending.packed
@@ -167,7 +210,7 @@ def test_the_lane_is_the_long_way_or_none(case: Case, consumes: bool, kept: bool
         )
     else:
         assert (world.heard, len(world.left)) == ([], 1)
-        assert world.left[0][:3] == (order, quote, 77)
+        assert world.left[0][:3] == (order, quote, IN_TIME)
         assert world.left[0][4] is result
         assert quote.available.tolist() == shown
         assert order.order_id in world.committing, "it goes on"
@@ -184,9 +227,115 @@ def test_whoever_waits_for_the_end_of_an_order_is_told() -> None:
         assert world.begin(order, quote)
         if waits:
             world.waiters[order.order_id] = object()
-        world.queue[-1].answer(Committed())
+        world.waiting[-1].answer(Committed())
     assert world.woken == ["o-1"]
     assert [isinstance(report, ExecutionReport) for report in world.heard] == [True, True]
+
+
+def plain_quote(available: int = 5_000) -> Quote:
+    levels = np.array([100], np.int64), np.array([available], np.int64)
+    return Quote(SymbolSpec("X", 2, 3), SnapshotRef("s"), *levels, 100)
+
+
+ORDER = Order("o-1", "ann", "X", Direction.BUY, "1")
+
+
+def test_a_new_order_meets_the_newest_book() -> None:
+    world = World(True, FeeRate())
+    quote = plain_quote()
+    world.show("X", quote)
+    assert world.lane.submit(ORDER, None, world.heard.append)
+    (pending,) = world.waiting
+    assert pending.entry.report.status is OrderStatus.FILLED
+    assert quote.available.tolist() == [4_000]
+    assert len(world.stirred) == 1
+
+
+@pytest.mark.parametrize(
+    "why", ["committing", "committed", "no book", "unusable book", "too little time", "too little"]
+)
+def test_an_order_that_is_not_new_or_has_no_book_or_no_time_is_left_alone(why: str) -> None:
+    world = World(True, FeeRate())
+    quote = plain_quote(999 if why == "too little" else 5_000)
+    world.show("X", quote)
+    if why == "committing":
+        world.committing.add("o-1")
+    elif why == "committed":
+        world.committed.add("o-1")
+    elif why == "no book":
+        world.snapshots.clear()
+    elif why == "unusable book":
+        world.show("X", Unusable(SymbolSpec("X"), Reason.BAD_BOOK, "crossed"))
+    shown, committing = quote.available.tolist(), set(world.committing)
+    deadline = IN_TIME - 1 if why == "too little time" else IN_TIME
+    assert not world.lane.submit(ORDER, deadline, world.heard.append)
+    assert (world.waiting, world.stirred, world.heard) == ([], [], [])
+    assert (quote.available.tolist(), world.committing) == (shown, committing)
+    assert world.knowledge.recall("ann", "X") == Position("ann", "X")
+
+
+class Asker:
+    """Who waits for the answer to an order."""
+
+    def __init__(self) -> None:
+        self.replies: list[bytes] = []
+        self.failures: list[Exception] = []
+        self.reply, self.fail = self.replies.append, self.failures.append
+
+
+def test_whoever_asked_gets_the_bytes_and_the_order_is_counted() -> None:
+    world, under_way, outcomes = World(True, FeeRate()), UnderWay(), Outcomes()
+    world.show("X", plain_quote())
+    askers = [Asker() for _ in range(4)]
+    under_way.count = len(askers)
+    for number, asker in enumerate(askers):
+        order = replace(ORDER, order_id=f"o-{number}")
+        assert world.lane.submit(order, None, Finish(under_way, outcomes, asker))
+    pendings = world.waiting
+    answer_all(pendings[:2], Committed())
+    for pending, asker in zip(pendings[:2], askers, strict=False):
+        assert asker.replies == [report_bytes(pending.entry.report)]
+    assert (under_way.count, outcomes.orders) == (2, 2)
+    pendings[2].answer(Conflict())
+    *_, done, result = world.left[0]
+    assert (result, askers[2].replies, under_way.count) == (Conflict(), [], 2), "it goes on"
+    assert isinstance(done, Finish)
+    done(replace(REPORT, reason=Reason.NO_LIQUIDITY))
+    failure = LedgerUnavailable("gone")
+    Finish(under_way, outcomes, askers[3])(failure)
+    assert (askers[3].replies, askers[3].failures) == ([], [failure])
+    assert (under_way.count, outcomes.orders) == (0, 3), "a failure is no order that was answered"
+    filled = int(OrderStatus.FILLED), int(pendings[0].entry.report.reason)
+    rejected = int(OrderStatus.REJECTED), int(Reason.NO_LIQUIDITY)
+    assert sorted(outcomes.items()) == sorted([(filled, 2), (rejected, 1)])
+
+
+def test_a_queue_that_is_shut_or_full_refuses_and_takes_what_is_added_all_the_same() -> None:
+    world = World(True, FeeRate())
+    pendings = [pending_of(number) for number in range(12)]
+    for pending in pendings[:11]:
+        world.queue.put(pending)
+    assert (world.waiting, world.refused) == (pendings[:10], [pendings[10]])
+    assert len(world.stirred) == 10, "nobody said that he is awake"
+    world.queue.entries.clear()
+    world.queue.open = False
+    world.queue.put(pendings[0])
+    assert (world.waiting, world.refused) == ([], [pendings[10], pendings[0]])
+    world.queue.add(pendings[1])
+    assert (world.waiting, len(world.stirred)) == ([pendings[1]], 11)
+
+
+def test_who_is_awake_is_stirred_by_those_alone_that_are_many() -> None:
+    world = World(True, FeeRate())
+    world.queue.awake = True
+    for number in range(7):
+        world.queue.put(pending_of(number))
+    assert len(world.stirred) == 3, "the fifth, the sixth and the seventh"
+
+
+def pending_of(number: int) -> Pending:
+    entry = Entry(str(number), REPORT)
+    return Pending(entry, _order.pack(entry, "", "ORDER:", "POSITION:"), 0, lambda _: None)
 
 
 def test_what_cannot_be_published_is_left_to_the_long_way() -> None:
@@ -195,7 +344,7 @@ def test_what_cannot_be_published_is_left_to_the_long_way() -> None:
     quote = Quote(SymbolSpec("X", 2, 3), SnapshotRef("s", best_bid="no number"), *levels, 100)
     order = Order("o-1", "ann", "X", Direction.BUY, "1")
     assert not world.begin(order, quote)
-    assert (world.queue, world.committing, quote.available.tolist()) == ([], set(), [5_000])
+    assert (world.waiting, world.committing, quote.available.tolist()) == ([], set(), [5_000])
     assert world.knowledge.recall("ann", "X") == Position("ann", "X")
 
 

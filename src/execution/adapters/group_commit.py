@@ -7,7 +7,6 @@ its own record. Every entry has its answer or its error in bounded time.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Final
 
 from hiredis import ReplyError
 
-from execution._order import Pending, answer_all
+from execution._order import CommitQueue, Pending, answer_all
 from execution.adapters.alarm import Alarm
 from execution.adapters.commit_script import (
     COMMITTED,
@@ -83,21 +82,20 @@ class GroupCommit:
         self,
         limits: CommitLimits,
         knowledge: PositionKnowledge,
+        queue: CommitQueue,
         connection: Callable[[], Connection | None],
         where: str,
     ) -> None:
         self._limits = limits
-        self._timeout = limits.commit_timeout_ms / 1_000
         self._knowledge = knowledge
         self._connection = connection
         self._where = where
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[Pending] = deque()
+        self._queue = queue
+        self._waiting = queue.entries
         self._returned: list[Pending] = []
         self._calls: dict[_Call, None] = {}
         self._tick = running_tick()
-        self._awake = False
-        """Whether what waits is about to be sent."""
         self._wake_handle: asyncio.Handle | None = None
         self._expiry_handle: asyncio.TimerHandle | None = None
         self._gathering = Gathering(limits.orders_at_once) if limits.gather_ms else None
@@ -108,29 +106,8 @@ class GroupCommit:
         """Why there is no connection at the moment, as far as is known."""
         self.confirmation: Confirmation | None = None
         """What follows each batch; set for each new connection."""
-
-    def enqueue(self, pending: Pending) -> None:
-        """Queues an entry in whose outcome `knowledge` believes already."""
-        if len(self._queue) >= self._limits.queue_max:
-            self.refuse_soon(
-                pending,
-                LedgerUnavailable(
-                    f"{self._where}: {len(self._queue)} commits wait already; nothing was sent"
-                ),
-            )
-            return
-        pending.deadline = self._loop.time() + self._timeout
-        self._queue.append(pending)
-        limits = self._limits
-        if (
-            len(self._queue) >= limits.orders_at_once
-            and len(self._calls) < limits.calls_in_flight_max
-        ):
-            self._send_all()
-        elif self._gathering is not None:
-            self._gather(self._gathering)
-        elif not self._awake:
-            self.wake()
+        queue.time, queue.stirred = self._loop.time, self._stirred
+        queue.open, queue.awake = True, False
 
     def refuse_soon(self, pending: Pending, error: Unavailable) -> None:
         """Fails on the next turn of the loop: the link goes on trying meanwhile, and a caller
@@ -140,9 +117,9 @@ class GroupCommit:
 
     def wake(self) -> None:
         """Sends what waits, at the end of this tick."""
-        if self._awake:
+        if self._queue.awake:
             return
-        self._awake = True
+        self._queue.awake = True
         if self._calls:
             # Redis has something to do: other connections' orders may come along.
             self._wake_handle = self._loop.call_soon(self._send_all)
@@ -152,11 +129,12 @@ class GroupCommit:
     def fail_waiting(self, error: Unavailable) -> None:
         """Fails everything that is not on its way at this moment."""
         self._requeue_returned()
-        while self._queue:
-            self._fail(self._queue.popleft(), error)
+        while self._waiting:
+            self._fail(self._waiting.popleft(), error)
 
     def close(self) -> None:
         """Fails whatever still waits. The connection is closed by its owner."""
+        self._queue.open = False
         error = LedgerUnavailable(f"{self._where}: this replica is closing")
         self.fail_waiting(error)
         for call in list(self._calls):
@@ -168,9 +146,22 @@ class GroupCommit:
 
     # Sending.
 
+    def _stirred(self) -> None:
+        """One more waits, and somebody has to see to it."""
+        limits = self._limits
+        if (
+            len(self._waiting) >= limits.orders_at_once
+            and len(self._calls) < limits.calls_in_flight_max
+        ):
+            self._send_all()
+        elif self._gathering is not None:
+            self._gather(self._gathering)
+        else:
+            self.wake()
+
     def _gather(self, gathering: Gathering) -> None:
         """Sends what waits at the end of this tick if it is enough, else a little later."""
-        if gathering.enough(len(self._queue), len(self._calls)):
+        if gathering.enough(len(self._waiting), len(self._calls)):
             self.wake()
         elif self._gather_handle is None:
             patience = self._limits.gather_ms / 1_000
@@ -178,15 +169,15 @@ class GroupCommit:
 
     def _gathered(self, gathering: Gathering) -> None:
         self._gather_handle = None
-        gathering.in_vain(len(self._queue))
+        gathering.in_vain(len(self._waiting))
         self._send_all()
 
     def _send_if_awake(self) -> None:
-        if self._awake:
+        if self._queue.awake:
             self._send_all()
 
     def _send_all(self) -> None:
-        self._awake = False
+        self._queue.awake = False
         if self._wake_handle is not None:
             self._wake_handle.cancel()
             self._wake_handle = None
@@ -200,10 +191,10 @@ class GroupCommit:
             return
         pause = self._paused_until - self._loop.time()
         if pause > 0:
-            self._awake = True
+            self._queue.awake = True
             self._wake_handle = self._loop.call_later(pause, self._send_all)
             return
-        while self._queue and len(self._calls) < self._limits.calls_in_flight_max:
+        while self._waiting and len(self._calls) < self._limits.calls_in_flight_max:
             if batch := self._next_batch():
                 self._send(connection, batch)
             if not connection.usable:
@@ -213,8 +204,8 @@ class GroupCommit:
     def _next_batch(self) -> list[Pending]:
         batch: list[Pending] = []
         now = self._loop.time()
-        while self._queue and len(batch) < self._limits.orders_per_call_max:
-            pending = self._queue.popleft()
+        while self._waiting and len(batch) < self._limits.orders_per_call_max:
+            pending = self._waiting.popleft()
             if pending.deadline <= now:
                 self._expire(pending)
             else:
@@ -262,7 +253,7 @@ class GroupCommit:
             self._not_now_or_never(call.batch, str(reply), call.connection)
         else:
             self._read(call, reply, shortfall)
-        if self._returned or (self._queue and self._gather_handle is None):
+        if self._returned or (self._waiting and self._gather_handle is None):
             self.wake()
 
     def _read(self, call: _Call, reply: Reply, shortfall: str | None) -> None:
@@ -345,7 +336,7 @@ class GroupCommit:
 
     def _requeue_returned(self) -> None:
         """What comes back goes before what is new: others may be chained on it."""
-        self._queue.extendleft(reversed(self._returned))
+        self._waiting.extendleft(reversed(self._returned))
         self._returned.clear()
 
     def _refuse(self, batch: Iterable[Pending], error: Unavailable) -> None:
@@ -371,7 +362,7 @@ class GroupCommit:
         disbelieve(pending, self._knowledge)
 
     def _arm_expiry(self) -> None:
-        if self._expiry_handle is None and (self._queue or self._calls):
+        if self._expiry_handle is None and (self._waiting or self._calls):
             interval = self._limits.commit_timeout_ms / 1_000 / _EXPIRIES_PER_TIMEOUT
             self._expiry_handle = self._loop.call_later(interval, self._expire_due)
 
@@ -384,8 +375,8 @@ class GroupCommit:
             for pending in call.batch:
                 if pending.deadline <= now and pending.waited_for:
                     self._expire(pending)
-        while self._queue and self._queue[0].deadline <= now:
-            self._expire(self._queue.popleft())
+        while self._waiting and self._waiting[0].deadline <= now:
+            self._expire(self._waiting.popleft())
         self._arm_expiry()
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from hiredis import ReplyError
 
-from execution._order import Pending
+from execution._order import CommitQueue, Pending
 from execution.adapters import keys
 from execution.adapters.commit_script import (
     SOURCE,
@@ -67,6 +67,13 @@ class RedisLedger:
         self._link = Link(
             self._address, config.wire, self._prepare, self._connected, self._not_connected
         )
+        limits = config.commit
+        self._queue = CommitQueue(
+            limits.queue_max,
+            limits.orders_at_once,
+            limits.commit_timeout_ms / 1_000,
+            self._not_queued,
+        )
         self._group: GroupCommit | None = None
 
     async def start(self) -> None:
@@ -75,7 +82,11 @@ class RedisLedger:
         A Redis that is away is not an error here: `probe` tells.
         """
         self._group = GroupCommit(
-            self._config.commit, self._knowledge, lambda: self._link.connection, self._where
+            self._config.commit,
+            self._knowledge,
+            self._queue,
+            lambda: self._link.connection,
+            self._where,
         )
         await self._link.start()
 
@@ -102,26 +113,27 @@ class RedisLedger:
         basis = entry.basis
         packed = pack_entry(entry)
         epoch = UNCHAINED if basis is None else self._knowledge.chain(basis, entry.position)
-        self._enqueue(Pending(entry, packed, epoch, done))
+        self._queue.put(Pending(entry, packed, epoch, done))
 
     def lane(self) -> LedgerLane:
         """See `ports.Ledger`."""
-        return LedgerLane(self._knowledge, keys.ORDER_PREFIX, keys.POSITION_PREFIX, self._enqueue)
+        return LedgerLane(self._knowledge, keys.ORDER_PREFIX, keys.POSITION_PREFIX, self._queue)
 
-    def _enqueue(self, pending: Pending) -> None:
-        group = self._group
+    def _not_queued(self, pending: Pending) -> None:
+        """The queue is not open, or full."""
+        group, limits, waiting = self._group, self._config.commit, len(self._queue.entries)
         if group is None:
             disbelieve(pending, self._knowledge)
             message = f"{self._where}: the ledger is not open; nothing was sent"
             asyncio.get_running_loop().call_soon(pending.answer, LedgerUnavailable(message))
-        elif (
-            group.unreachable is not None
-            and self._link.down_ms() > self._config.commit.commit_timeout_ms
-        ):
+        elif not self._queue.open and self._link.down_ms() > limits.commit_timeout_ms:
             # Waiting would only gather callers.
             group.refuse_soon(pending, self._link_failure())
+        elif waiting >= limits.queue_max:
+            message = f"{self._where}: {waiting} commits wait already; nothing was sent"
+            group.refuse_soon(pending, LedgerUnavailable(message))
         else:
-            group.enqueue(pending)
+            self._queue.add(pending)
 
     def commit(self, entry: Entry) -> "asyncio.Future[CommitResult]":
         """As `submit`, to be awaited; a caller that goes away does not stop it."""
@@ -241,11 +253,13 @@ class RedisLedger:
     def _connected(self) -> None:
         if self._group is not None:
             self._group.unreachable = None
+            self._queue.open = True
             self._group.wake()
 
     def _not_connected(self, error: Unavailable) -> None:
         if self._group is not None:
             self._group.unreachable = error
+            self._queue.open = False
             if isinstance(error, LedgerRefused):
                 self._group.fail_waiting(error)
 

@@ -15,8 +15,8 @@ from typing import Any, Final, TypeAlias, cast
 
 from hiredis import ProtocolError, Reader, ReplyError, pack_command
 
-from execution.tick import running_tick
 from execution.adapters.redis_url import RedisAddress
+from execution.tick import running_tick
 
 Reply: TypeAlias = bytes | int | list["Reply"] | ReplyError | None
 """What Redis says, RESP2; an error is a value here, whole or inside a list."""

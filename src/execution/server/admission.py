@@ -5,8 +5,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
+from execution._order import UnderWay
 from execution.errors import Overloaded, PermissionDenied, StartupError, Unauthenticated
 
 _EVERY_USER: Final = "*"
@@ -63,18 +64,21 @@ class Tokens:
         return self._users[digest]
 
 
-class InFlight:
+class InFlight(UnderWay):
     """Counts the calls under way; refuses one too many at once."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.count = 0
 
     def enter(self) -> None:
         """One more is under way. Raises `Overloaded`."""
         if self.count >= self.limit:
-            raise Overloaded(f"{self.limit} orders are under way; retry later")
+            self.refuse()
         self.count += 1
+
+    def refuse(self) -> NoReturn:
+        """Raises `Overloaded`."""
+        raise Overloaded(f"{self.limit} orders are under way; retry later")
 
     def leave(self) -> None:
         """It has ended."""

@@ -101,7 +101,7 @@ class App:
         """Waits until the service can execute orders."""
         await self._health.wait_until_serving()
         collecting = asyncio.create_task(
-            collect_when_quiet(lambda: self.metrics.orders, lambda: self._in_flight.count)
+            collect_when_quiet(lambda: self.metrics.outcomes.orders, lambda: self._in_flight.count)
         )
         self._closing.callback(collecting.cancel)
         return Ready(

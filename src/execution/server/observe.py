@@ -15,15 +15,15 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from execution._order import Outcomes
 from execution.errors import StartupError, StatusCode
-from execution.model import ExecutionReport, OrderStatus, Reason
+from execution.model import OrderStatus, Reason
 
 _SECONDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 )  # fmt: skip
 ANSWERED_MAX: Final = 1_024
 """Calls that `RpcMetrics.answered` may hold before they are settled."""
-REASONS_MAX: Final = 64
 _POLL_SECONDS: Final = 0.1
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
@@ -34,11 +34,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._rpcs: list[RpcMetrics] = []
-        self.orders = 0
+        self.outcomes = Outcomes()
         """Orders answered since the start."""
-        self._orders: dict[int, int] = {}
         self._totals: list[tuple[str, str, Callable[[], int]]] = []
-        self.registry.register(_Families(self._rpcs, self._orders, self._totals))
+        self.registry.register(_Families(self._rpcs, self.outcomes, self._totals))
         self._in_flight = Gauge(
             "execution_orders_in_flight", "Orders under way.", registry=self.registry
         )
@@ -53,13 +52,6 @@ class Metrics:
             ("dependency",),
             registry=self.registry,
         )
-
-    def executed(self, report: ExecutionReport) -> None:
-        """Counts one answered order."""
-        self.orders += 1
-        # One number: members of an enum are slow to hash.
-        outcome = report.status * REASONS_MAX + report.reason
-        self._orders[outcome] = self._orders.get(outcome, 0) + 1
 
     def dependency(self, name: str, *, up: bool) -> None:
         """Says whether a dependency answers."""
@@ -171,12 +163,12 @@ class _Families(Collector):
     def __init__(
         self,
         rpcs: list[RpcMetrics],
-        orders: dict[int, int],
+        outcomes: Outcomes,
         totals: list[tuple[str, str, Callable[[], int]]],
     ) -> None:
         self._rpcs = rpcs
         self._totals = totals
-        self._orders = orders
+        self._outcomes = outcomes
 
     def collect(self) -> Iterable[Metric]:
         """The families at this moment."""
@@ -195,8 +187,7 @@ class _Families(Collector):
             "Orders answered, by what became of them; retries count again.",
             labels=("status", "reason"),
         )
-        for outcome, count in list(self._orders.items()):
-            status, reason = divmod(outcome, REASONS_MAX)
+        for (status, reason), count in self._outcomes.items():
             orders.add_metric((OrderStatus(status).name, Reason(reason).name), count)
         totals = [
             CounterMetricFamily(name, documentation, value=total())

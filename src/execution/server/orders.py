@@ -5,14 +5,13 @@ are the same; only where the answer goes differs.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
+from execution._order import Finish
 from execution.executor import Cancel, Executor
-from execution.model import ExecutionReport, OrderType
+from execution.model import OrderType
 from execution.ports import Clock
 from execution.server.admission import Call, InFlight
-from execution.server.messages import report_bytes
 from execution.server.observe import Metrics
 from execution.server.requests import read
 
@@ -42,7 +41,7 @@ class Orders:
         self._executor = executor
         self._clock = clock
         self._new_order_id = new_order_id
-        self._metrics = metrics
+        self._outcomes = metrics.outcomes
 
     def take(
         self, data: bytes, order_type: OrderType | None, call: Call, answer: OrderAnswer
@@ -52,21 +51,16 @@ class Orders:
         Returns how to give it up while nothing is sent, None if that is past.
         Raises `ExecutionError` for an order that goes no further.
         """
-        self.in_flight.enter()
+        in_flight = self.in_flight
+        if in_flight.count >= in_flight.limit:
+            in_flight.refuse()
+        in_flight.count += 1
         try:
             order = read(data, order_type, self._clock.time_ns(), self._new_order_id)
             if call.users is not None:
                 call.require_user(order.user_id)
-            return self._executor.submit(order, call.deadline_ns, partial(self._done, answer))
+            finish = Finish(in_flight, self._outcomes, answer)
+            return self._executor.submit(order, call.deadline_ns, finish)
         except BaseException:
-            self.in_flight.leave()
+            in_flight.leave()
             raise
-
-    def _done(self, answer: OrderAnswer, outcome: ExecutionReport | Exception) -> None:
-        """Counts and answers."""
-        self.in_flight.count -= 1
-        if isinstance(outcome, Exception):
-            answer.fail(outcome)
-            return
-        self._metrics.executed(outcome)
-        answer.reply(report_bytes(outcome))

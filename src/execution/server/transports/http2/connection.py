@@ -9,12 +9,12 @@ import ngh2
 from grpc import StatusCode
 
 from execution.server.transports.http2.call import Call
-from execution.tick import running_tick
 from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.methods import Methods
 from execution.server.transports.http2.patience import Patience
 from execution.server.transports.http2.session import NOTICE, Session
 from execution.server.transports.http2.task_call import TaskCall
+from execution.tick import running_tick
 
 _CALM: Final = ngh2.ErrorCode.ENHANCE_YOUR_CALM
 _GOAWAY_HEAD: Final = b"\0\0\x08\x07\0\0\0\0\0"
