@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 BENCH := $(VENV)-bench
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # Python files are read from the tree; only these call for another build.
-COMPILED := $(addprefix src/execution/_match*,.pyx .pxd .pxi .h) $(addprefix src/execution/_order*,.pyx .pxd .pxi .h)
+COMPILED := $(foreach module,_match _order _call,$(addprefix src/execution/$(module)*,.pyx .pxd .pxi .h))
 BUILT_FROM := pyproject.toml setup.py $(wildcard $(COMPILED))
 
 ARGS ?=
@@ -75,7 +75,7 @@ lint-types: $(VENV)/.installed-dev
 	@MYPYPATH=src:tests:benchmarks $(BIN)/mypy benchmarks
 
 lint-stub: $(VENV)/.installed-dev
-	@MYPYPATH=src $(BIN)/stubtest execution._match execution._order
+	@MYPYPATH=src $(BIN)/stubtest execution._match execution._order execution._call
 
 lint-imports: $(VENV)/.installed-dev
 	@$(BIN)/lint-imports --no-logo
@@ -94,7 +94,7 @@ check-dist: dist ## what dist/ holds, and that it works in an empty environment
 	@$(BIN)/python tools/check_dist.py dist
 
 clean: ## removes what was built
-	@rm -rf build dist src/*.egg-info src/execution/_match.c src/execution/_match*.so src/execution/_order.c src/execution/_order*.so
+	@rm -rf build dist src/*.egg-info $(foreach module,_match _order _call,src/execution/$(module).c src/execution/$(module)*.so)
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
 	@rm -f .venv*/.installed-*
 

@@ -42,7 +42,7 @@ if switched_on("EXECUTION_NO_INT128"):
     macros.append(("EXECUTION_NO_INT128", "1"))
 
 package = Path("src/execution")
-modules = os.environ.get("EXECUTION_MODULES", "_match,_order").split(",")
+modules = os.environ.get("EXECUTION_MODULES", "_match,_order,_call").split(",")
 
 
 def extension(name: str) -> Extension:

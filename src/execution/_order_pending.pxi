@@ -94,6 +94,21 @@ cdef class CommitQueue:
         """As `put`, whether it is open or not."""
         _add(self, pending)
 
+    def batch(self, Py_ssize_t most, double now):
+        """The next to be sent, `most` at most, one more sending counted for each; and those before
+        them whose time is up.
+        """
+        cdef list sent = [], late = []
+        cdef Pending pending
+        while self.entries and len(sent) < most:
+            pending = self.entries.popleft()
+            if pending.deadline <= now:
+                late.append(pending)
+            else:
+                pending.sends += 1
+                sent.append(pending)
+        return sent, late
+
 
 cdef int _put(CommitQueue queue, Pending pending) except -1:
     if queue.open and len(queue.entries) < queue.most:

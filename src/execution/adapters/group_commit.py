@@ -202,22 +202,15 @@ class GroupCommit:
         connection.flush()
 
     def _next_batch(self) -> list[Pending]:
-        batch: list[Pending] = []
-        now = self._loop.time()
-        while self._waiting and len(batch) < self._limits.orders_per_call_max:
-            pending = self._waiting.popleft()
-            if pending.deadline <= now:
-                self._expire(pending)
-            else:
-                batch.append(pending)
+        batch, late = self._queue.batch(self._limits.orders_per_call_max, self._loop.time())
+        for pending in late:
+            self._expire(pending)
         return batch
 
     def _send(self, connection: Connection, batch: list[Pending]) -> None:
         confirmation = self.confirmation
         call = _Call(batch, connection, confirmation)
         self._calls[call] = None
-        for pending in batch:
-            pending.sends += 1
         fence = Fence.NEVER if confirmation is None else Fence.WHERE_STORED
         packed = pack_batch([pending.packed for pending in batch], fence)
         try:

@@ -22,8 +22,6 @@ from execution.model import OrderStatus, Reason
 _SECONDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 )  # fmt: skip
-ANSWERED_MAX: Final = 1_024
-"""Calls that `RpcMetrics.answered` may hold before they are settled."""
 _POLL_SECONDS: Final = 0.1
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
@@ -82,6 +80,9 @@ class RpcMetrics:
     Plain numbers, read when somebody scrapes: the families of prometheus_client
     cost an order several microseconds.
     """
+
+    ANSWERED_MAX: Final = 1_024
+    """Calls that `answered` may hold before they are settled."""
 
     __slots__ = (
         "_buckets", "_handled", "_seconds", "_settling", "answered", "kind", "method", "service",

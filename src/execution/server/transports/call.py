@@ -1,11 +1,16 @@
 """What handlers without a task of their own may do with their call, on any transport."""
 
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import Final, Protocol, TypeAlias
 
+from execution._call import Counted
 from execution.errors import StatusCode
 from execution.server.observe import RpcMetrics
+
+__all__ = [
+    "MESSAGE_BYTES_MAX", "REPLY_BYTES_MAX", "AnyCall", "Counted", "Metadata", "PlainCall",
+    "PlainHandler", "PlainStreamHandler", "StreamCall", "StreamHandler",
+]  # fmt: skip
 
 MESSAGE_BYTES_MAX: Final = 1_048_576
 """Of a request, after decompression, on either transport."""
@@ -24,30 +29,6 @@ class AnyCall(Protocol):
 
     def header(self, name: str) -> str | None:
         """A value of the metadata the caller sent, None if there is none."""
-
-
-class Counted:
-    """A call that is counted when its handler answers, also if the caller is gone by then."""
-
-    __slots__ = ("metrics", "since")
-
-    metrics: RpcMetrics | None
-    """Where it is to be counted, None if it was, or nobody counts."""
-    since: float
-    """By `perf_counter`."""
-
-    def count_in(self, metrics: RpcMetrics) -> None:
-        """The call has started."""
-        self.metrics = metrics
-        metrics.started += 1
-        self.since = perf_counter()
-
-    def count_out(self, code: int) -> None:
-        """The call has ended with this `StatusCode`; counts the first time alone."""
-        metrics = self.metrics
-        if metrics is not None:
-            self.metrics = None
-            metrics.ended(code, perf_counter() - self.since)
 
 
 class PlainCall(AnyCall, Protocol):

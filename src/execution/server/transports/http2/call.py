@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 import ngh2
 from grpc import StatusCode
 
+from execution._call import BEGIN, OK_TRAILERS, Exchange
 from execution.http2.wire import (
     SMALL_BYTES,
     Deframer,
@@ -19,18 +20,14 @@ from execution.http2.wire import (
     metadata_of,
     too_large,
 )
-from execution.server.transports.call import Counted
 from execution.server.transports.http2.headers import (
     ACCEPTS,
-    BEGIN,
     BEGIN_GZIP,
     initial_headers,
     trailers_of,
 )
 from execution.server.transports.http2.limits import Limits
-from execution.server.transports.http2.request import Request
 
-OK_TRAILERS: Final[Headers] = ((b"grpc-status", b"0"),)
 _COMPRESSED_FROM_BYTES: Final = 1_024
 """Smaller messages gain nothing by gzip."""
 ONE_MESSAGE: Final = "this method takes exactly one request message"
@@ -65,47 +62,15 @@ class Link(Protocol):
         """Runs the call."""
 
 
-class Call(Counted):
+class Call(Exchange):
     """A call under way, from the side of its answer; it is made, and then opened.
 
-    One is made for every order. An `__init__` would take as long as all of that,
-    and what stands on the class is found much slower than what has a slot.
+    One is made for every order: `_call.Exchange` holds its state.
     """
 
-    __slots__ = (
-        "_begun", "_deframer", "_held", "_link", "_timer", "deadline", "gone", "half_closed",
-        "over", "request", "stream_id",
-    )  # fmt: skip
-
-    def open(
-        self, link: Link, stream_id: int, request: Request, timeout_seconds: float | None
-    ) -> None:
-        """Begins the call that this request asks for."""
-        self.stream_id = stream_id
-        self.request = request
-        self.over = False
-        self.half_closed = False
-        """Whether the client has sent everything it will."""
-        self.deadline: float | None = None
-        """On the event loop's clock."""
-        self.gone: Callable[[], object] | None = None
-        """Told if the caller goes away, or its time is up, before the answer."""
-        self.metrics = None
-        self._link = link
-        self._begun = False
-        self._held = 0
-        self._deframer: Deframer | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        if timeout_seconds is not None:
-            loop = asyncio.get_running_loop()
-            self.deadline = loop.time() + timeout_seconds
-            self._timer = loop.call_at(self.deadline, self.expire)
+    __slots__ = ()
 
     # From the connection.
-
-    def received(self, data: bytes, end_stream: bool) -> None:
-        """Takes a part of what the client sends."""
-        raise NotImplementedError
 
     def dropped(self) -> None:
         """The client is gone, or wants no answer."""
@@ -118,6 +83,12 @@ class Call(Counted):
         if not self.over:
             self.end(code, message, ())
             self._tell_gone()
+
+    def _expire_in(self, seconds: float) -> None:
+        """The caller waits so long."""
+        loop = asyncio.get_running_loop()
+        self.deadline = loop.time() + seconds
+        self._timer = loop.call_at(self.deadline, self.expire)
 
     def expire(self) -> None:
         """The caller's time is up."""

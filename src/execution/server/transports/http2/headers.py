@@ -7,6 +7,7 @@ from typing import Final
 
 from grpc import StatusCode
 
+from execution._call import BEGIN
 from execution.http2.wire import (
     ACCEPTED,
     Headers,
@@ -16,8 +17,7 @@ from execution.http2.wire import (
     percent_encoded,
 )
 
-CONTENT_TYPE: Final = (b"content-type", b"application/grpc")
-BEGIN: Final = ((b":status", b"200"), CONTENT_TYPE)
+CONTENT_TYPE: Final = BEGIN[1]
 ACCEPTS: Final = (b"grpc-accept-encoding", ACCEPTED)
 BEGIN_GZIP: Final = (*BEGIN, (b"grpc-encoding", b"gzip"), ACCEPTS)
 

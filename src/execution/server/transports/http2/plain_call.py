@@ -1,23 +1,12 @@
 """A unary call whose handler needs no task."""
 
 from collections.abc import Callable
-from time import perf_counter
 
-import ngh2
 from grpc import StatusCode
 
-from execution.http2.wire import (
-    PREFIX_BYTES,
-    PREFIXES,
-    SMALL_BYTES,
-    STATUS_OF_NUMBER,
-    WireError,
-    prefix,
-)
-from execution.server.observe import ANSWERED_MAX
+from execution.http2.wire import STATUS_OF_NUMBER, WireError
 from execution.server.transports.answers import status_parts
-from execution.server.transports.http2.call import OK_TRAILERS, ONE_MESSAGE, UNFINISHED, Call
-from execution.server.transports.http2.headers import BEGIN
+from execution.server.transports.http2.call import ONE_MESSAGE, UNFINISHED, Call
 
 
 class PlainCall(Call):
@@ -28,41 +17,7 @@ class PlainCall(Call):
     _messages: list[bytes]
     """Of a request that comes in several parts."""
 
-    # For the handler; see `execution.server.transports.call.PlainCall`.
-
-    def reply(self, message: bytes) -> None:
-        """Answers OK with this serialised message; nothing if the caller is gone."""
-        metrics = self.metrics
-        if metrics is not None:
-            self.metrics = None
-            answered = metrics.answered
-            answered.append(perf_counter() - self.since)
-            if len(answered) >= ANSWERED_MAX:
-                metrics.settle()
-        if self.over:
-            return
-        size = len(message)
-        if size > SMALL_BYTES or self.request.gzip:
-            self._reply_at_length(message)
-            return
-        # The usual case: what `send` and `end` would do, without what it has no need of.
-        link, stream_id = self._link, self.stream_id
-        h2 = link.h2
-        try:
-            h2.send_response(stream_id, BEGIN)
-            h2.send_data(stream_id, PREFIXES[size] + message)
-            h2.send_trailers(stream_id, OK_TRAILERS)
-        except ngh2.NGH2Error:
-            # The stream is gone; its end is on its way to us.
-            pass
-        if self._timer is None:
-            self.over = True
-        else:
-            self._end()
-        if not link.touched:
-            link.touch()
-        if not self.half_closed:
-            link.forget(self, whole=False)
+    # For the handler; see `execution.server.transports.call.PlainCall`. `reply` is inherited.
 
     def fail(self, error: Exception) -> None:
         """Answers with the status of a foreseen failure; INTERNAL for any other."""
@@ -77,31 +32,15 @@ class PlainCall(Call):
 
     # From the connection.
 
-    def received(self, data: bytes, end_stream: bool) -> None:
-        """Takes a part of the one message; calls the handler when it is whole."""
-        link = self._link
-        if data:
-            try:  # noqa: SIM105 - a context manager costs as much as this
-                link.h2.acknowledge_received_data(len(data), self.stream_id)
-            except ngh2.NGH2Error:
-                # The stream is gone, as above.
-                pass
-        if self.over:
+    def _received_otherwise(self, data: bytes, end_stream: bool) -> None:
+        """What is not the one message in one frame, as it is."""
+        try:
+            message = self._collected(data, end_stream)
+        except WireError as error:
+            self.refuse(error)
             return
-        self.half_closed = end_stream
-        size = len(data) - PREFIX_BYTES
-        message: bytes | None = None
-        if end_stream and self._deframer is None and 0 <= size <= link.limits.message_bytes_max:
-            # The usual case: one message, one frame.
-            message = data.removeprefix(PREFIXES[size] if size <= SMALL_BYTES else prefix(size))
-        if message is None or len(message) != size:
-            try:
-                message = self._collected(data, end_stream)
-            except WireError as error:
-                self.refuse(error)
-                return
-            if message is None:
-                return
+        if message is None:
+            return
         handle = self.request.method.plain
         assert handle is not None, "a plain call is of a plain method"
         try:
@@ -109,7 +48,8 @@ class PlainCall(Call):
         except Exception as error:  # noqa: BLE001 - the boundary: a bug must not kill the server
             self.fallen(error)
 
-    def _reply_at_length(self, message: bytes) -> None:
+    def _reply_otherwise(self, message: bytes) -> None:
+        """A message that is large, or for a client that compresses."""
         request = self.request
         try:
             self.send(message, gzip=request.gzip and request.accepts_gzip)

@@ -72,16 +72,6 @@ def read_request(headers: Headers, methods: Methods, limits: Limits) -> Read:
     return Request(method, headers, timeout_at, encoding == b"gzip", accepts_gzip)
 
 
-def differ_in_timeout(headers: Headers, others: Headers, timeout_at: int) -> bool:
-    """Whether the two are the same but for the value of grpc-timeout, which stands there."""
-    return (
-        len(headers) == len(others)
-        and headers[timeout_at][0] == others[timeout_at][0]
-        and headers[:timeout_at] == others[:timeout_at]
-        and headers[timeout_at + 1 :] == others[timeout_at + 1 :]
-    )
-
-
 def _too_long(number: int, size: int, limits: Limits) -> WireError:
     return WireError(
         StatusCode.RESOURCE_EXHAUSTED,

@@ -7,8 +7,9 @@ import ngh2
 from grpc import StatusCode
 from ngh2 import DataReceived, RequestReceived, StreamClosed
 
+from execution._call import Conversation, know_ngh2, same_headers
 from execution.http2.wire import Headers, WireError, timeout_seconds
-from execution.server.transports.http2.call import Call, Link
+from execution.server.transports.http2.call import Call
 from execution.server.transports.http2.headers import refusal
 from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.methods import Methods
@@ -16,12 +17,12 @@ from execution.server.transports.http2.plain_call import PlainCall
 from execution.server.transports.http2.plain_stream import PlainStreamCall
 from execution.server.transports.http2.rate import Allowance
 from execution.server.transports.http2.request import (
-    Read,
     Request,
-    differ_in_timeout,
     read_request,
 )
 from execution.server.transports.http2.task_call import TaskCall
+
+know_ngh2(ngh2.NGH2Error, DataReceived, RequestReceived, StreamClosed)
 
 NOTICE: Final = b"shutdown"
 """Of the PING that follows a notice of shutdown: who answers it has read the notice."""
@@ -29,17 +30,16 @@ NOTICE: Final = b"shutdown"
 _OVERLOADED: Final = "this connection has too many answers that its client does not read"
 
 
-class Session:
-    """What one client has sent and is owed; whoever reads and writes for it is its `Link`."""
+class Session(Conversation):
+    """What one client has sent and is owed; whoever reads and writes for it is its `Link`.
+
+    What most of its events cause is in `_call.Conversation`.
+    """
 
     def __init__(
         self, methods: Methods, limits: Limits, config: ngh2.Configuration, now: float
     ) -> None:
         self.h2 = ngh2.Connection(ngh2.Role.SERVER, config)
-        self.calls: dict[int, Call] = {}
-        self.unfinished: set[int] = set()
-        """Streams that are answered although the client is not done."""
-        self.last_stream_id = 0
         self.heard_at = now
         """When bytes last came, on the event loop's clock."""
         self.granted_at = now
@@ -52,13 +52,15 @@ class Session:
         """Whether nothing can be sent or received any more."""
         self._methods = methods
         self._limits = limits
-        self._read: Read = refusal(StatusCode.UNIMPLEMENTED, "")
-        self._read_headers: Headers = ()
+        self._read = refusal(StatusCode.UNIMPLEMENTED, "")
+        self._readable = False
+        self._read_headers = ()
         """The latest request's headers: most clients repeat them, and then so does `_read`."""
-        self._timeout: float | None = None
+        self._timeout = None
         """Of the latest request, in seconds."""
-        self._kind: type[Call] = PlainCall
+        self._kind = PlainCall
         """Of the call it asks for."""
+        self._unsent_max = limits.connection_unsent_bytes_max
         self._controls = Allowance(limits.controls, now)
         self._resets = Allowance(limits.resets, now)
         self._updates = Allowance(limits.updates, now)
@@ -74,44 +76,6 @@ class Session:
             }
         )
         self.h2.set_local_window_size(limits.connection_window_bytes)
-
-    def act_on_events(self, link: Link) -> None:
-        """Makes and ends calls. Raises `ngh2.NGH2Error` if the connection cannot go on."""
-        h2, calls = self.h2, self.calls
-        unsent_max = self._limits.connection_unsent_bytes_max
-        event: Any
-        for event in h2.events():
-            kind = type(event)
-            if kind is DataReceived:
-                data = event.data
-                call = calls.get(event.stream_id)
-                if data and call is not None:
-                    call.received(data, event.end_stream)
-                else:
-                    self._odd_data(event.stream_id, data, event.end_stream)
-            elif kind is RequestReceived:
-                stream_id = self.last_stream_id = event.stream_id
-                headers = event.headers
-                if headers != self._read_headers:
-                    self._read_anew(headers)
-                read = self._read
-                if type(read) is not Request or h2.queued_body_size() > unsent_max:
-                    self._refuse(stream_id, read, event.end_stream)
-                    continue
-                # A call that is over already stays until its stream is.
-                call = self._kind()
-                call.open(link, stream_id, read, self._timeout)
-                calls[stream_id] = call
-                if event.end_stream:
-                    call.received(b"", True)
-            elif kind is StreamClosed:
-                call = calls.pop(event.stream_id, None)
-                if call is not None and not call.over:
-                    call.dropped()
-                if self.unfinished:
-                    self.unfinished.discard(event.stream_id)
-            else:
-                self._seldom(event)
 
     def stop_unfinished(self) -> bool:
         """Tells clients that still send for an answered call to stop; whether it told any.
@@ -142,7 +106,7 @@ class Session:
         read, latest = self._read, self._read_headers
         at = read.timeout_at if isinstance(read, Request) else None
         self._read_headers = headers
-        if at is not None and differ_in_timeout(headers, latest, at):
+        if at is not None and same_headers(headers, latest, at):
             # As clients do that set deadlines.
             try:
                 self._timeout = timeout_seconds(headers[at][1])
@@ -151,14 +115,16 @@ class Session:
             else:
                 return
         read = self._read = read_request(headers, self._methods, self._limits)
+        self._readable = isinstance(read, Request)
         if isinstance(read, Request):
             self._kind = _kind_of(read)
             at = read.timeout_at
             self._timeout = None if at is None else timeout_seconds(headers[at][1])
 
-    def _refuse(self, stream_id: int, read: Read, end_stream: bool) -> None:
+    def _refuse(self, stream_id: int, end_stream: bool) -> None:
         """Answers at once: what was asked for is not served, or there is no room for the answer."""
-        crowded = self.h2.queued_body_size() > self._limits.connection_unsent_bytes_max
+        read = self._read
+        crowded = self.h2.queued_body_size() > self._unsent_max
         if crowded or isinstance(read, Request):
             read = refusal(StatusCode.RESOURCE_EXHAUSTED, _OVERLOADED)
         # The client may have reset the stream in the same breath.

@@ -1,0 +1,130 @@
+"""The compiled parts of a call: what counts as the same headers, and as one whole message."""
+
+from typing import Any
+
+import ngh2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from execution._call import Counted, Exchange, same_headers
+from execution.http2.wire import framed
+from execution.server.observe import Metrics
+
+names = st.sampled_from([b":path", b"te", b"grpc-timeout"])
+values = st.sampled_from([b"", b"a", b"b", b"1S"])
+pairs = st.tuples(names, values)
+headers = st.lists(pairs, max_size=4).map(tuple)
+
+
+@given(headers, headers, st.integers(-1, 4))
+def test_headers_are_the_same_where_tuples_are(one: Any, other: Any, but: int) -> None:
+    def seen(some: Any) -> list[Any]:
+        return [pair if at != but else pair[0] for at, pair in enumerate(some)]
+
+    assert same_headers(one, other, but) == (seen(one) == seen(other))
+    assert same_headers(one, tuple(one), but)
+
+
+def test_a_pair_may_say_more_and_a_sequence_be_another() -> None:
+    plain = ((b"grpc-timeout", b"1S"),)
+    marked = (ngh2.NeverIndexedHeader(b"grpc-timeout", b"1S"),)
+    assert same_headers(plain, marked)
+    assert same_headers(marked, plain)
+    assert not same_headers(marked, ((b"grpc-timeout", b"2S"),))
+    assert same_headers(marked, ((b"grpc-timeout", b"2S"),), 0)
+    assert not same_headers(plain, list(plain)), "read anew; never wrong"
+    text: Any = (("te", "x"),)
+    assert not same_headers(text, ((b"te", b"x"),))
+
+
+class Link:
+    """A connection that keeps what it is told to send."""
+
+    def __init__(self, bytes_max: int = 100) -> None:
+        self.h2 = self.limits = self
+        self.message_bytes_max = bytes_max
+        self.touched = False
+        self.sent: list[Any] = []
+        self.acknowledged = 0
+
+    def acknowledge_received_data(self, size: int, _stream_id: int) -> None:
+        self.acknowledged += size
+
+    def send_response(self, _stream_id: int, headers: Any) -> None:
+        self.sent.append(headers)
+
+    def send_data(self, _stream_id: int, data: bytes) -> None:
+        self.sent.append(data)
+
+    send_trailers = send_response
+
+    def touch(self) -> None:
+        self.touched = True
+
+    def forget(self, _call: Any, *, whole: bool) -> None:
+        self.sent.append(whole)
+
+
+class Asked(Exchange):
+    """A call whose handler keeps what it gets; it is its own request and method."""
+
+    gzip = False
+
+    def __init__(self, link: Any) -> None:
+        self.open(link, 1, self, None)  # type: ignore[arg-type]  # all that is asked of a request
+        self.method = self
+        self.whole: list[bytes] = []
+        self.otherwise: list[Any] = []
+        self._received_otherwise = lambda data, end: self.otherwise.append((data, end))
+        self._reply_otherwise = self.otherwise.append
+
+    def plain(self, message: bytes, _call: Any) -> None:
+        self.whole.append(message)
+
+
+@given(st.binary(max_size=120), st.integers(0, 3), st.integers(-2, 2), st.booleans())
+def test_one_whole_message_as_it_is_goes_to_the_handler_and_all_else_does_not(
+    message: bytes, flags: int, wrong_by: int, end: bool
+) -> None:
+    link = Link()
+    call = Asked(link)
+    said = max(len(message) + wrong_by, 0)
+    data = bytes([flags]) + said.to_bytes(4, "big") + message
+    call.received(data, end)
+    usual = end and not flags and said == len(message) <= link.message_bytes_max
+    assert (call.whole, call.otherwise) == (([message], []) if usual else ([], [(data, end)]))
+    assert (link.acknowledged, call.half_closed) == (len(data), end)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0\0\0\0", b"\0\xff\xff\xff\xff"])
+def test_what_is_too_short_to_be_a_message_is_none(data: bytes) -> None:
+    call = Asked(Link())
+    call.received(data, True)
+    assert (call.whole, call.otherwise) == ([], [(data, True)])
+
+
+@given(st.binary(max_size=300) | st.sampled_from([bytes(4_096), bytes(4_097)]))
+def test_a_small_reply_is_framed_and_a_large_one_goes_elsewhere(message: bytes) -> None:
+    link = Link()
+    call = Asked(link)
+    call.received(framed(b"x"), True)
+    call.reply(message)
+    if len(message) > 4_096:
+        assert (link.sent, call.otherwise) == ([], [message])
+        return
+    assert link.sent[1:-1] == [framed(message)]
+    assert link.sent[-1] == ((b"grpc-status", b"0"),)
+    assert (call.over, link.touched) == (True, True)
+    call.reply(message)
+    assert len(link.sent) == 3, "a second answer is none"
+
+
+def test_a_call_is_counted_once() -> None:
+    metrics = Metrics().rpc("s", "m")
+    call = Counted()
+    call.count_in(metrics)
+    assert (metrics.started, metrics.under_way) == (1, 1)
+    call.count_out(0)
+    call.count_out(2)
+    assert metrics.under_way == 0
