@@ -121,10 +121,9 @@ class GroupCommit:
             return
         self._queue.awake = True
         if self._calls:
-            # Redis has something to do: other connections' orders may come along.
-            self._wake_handle = self._loop.call_soon(self._send_all)
+            self._send_soon()
         else:
-            self._tick.at_end(self._send_if_awake)
+            self._tick.at_end(self._send_one)
 
     def fail_waiting(self, error: Unavailable) -> None:
         """Fails everything that is not on its way at this moment."""
@@ -172,9 +171,18 @@ class GroupCommit:
         gathering.in_vain(len(self._waiting))
         self._send_all()
 
-    def _send_if_awake(self) -> None:
-        if self._queue.awake:
+    def _send_soon(self) -> None:
+        """In the next turn of the loop: what other connections bring in this one comes along."""
+        self._wake_handle = self._loop.call_soon(self._send_all)
+
+    def _send_one(self) -> None:
+        """One that came alone, and finds Redis idle, need not wait for others."""
+        if not self._queue.awake:
+            return
+        if len(self._waiting) == 1:
             self._send_all()
+        elif self._wake_handle is None:
+            self._send_soon()
 
     def _send_all(self) -> None:
         self._queue.awake = False
