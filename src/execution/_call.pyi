@@ -1,6 +1,5 @@
 """Types of a call of our HTTP/2 server; `python -m mypy.stubtest execution._call` proves them."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -40,7 +39,6 @@ class Exchange(Counted):
     half_closed: bool
     _link: Link
     _deframer: Deframer | None
-    _timer: asyncio.TimerHandle | None
     _begun: bool
     _held: int
     def open(

@@ -70,7 +70,7 @@ cdef class Exchange(Counted):
     """
 
     cdef public object request, deadline, gone
-    cdef public object _link, _deframer, _timer
+    cdef public object _link, _deframer
     cdef public int stream_id
     cdef public bint over, half_closed, _begun
     cdef public Py_ssize_t _held
@@ -83,7 +83,7 @@ cdef class Exchange(Counted):
         self.stream_id = stream_id
         self.request = request
         if timeout_seconds is not None:
-            self._expire_in(timeout_seconds)
+            self.deadline = link.deadlines.add(self, timeout_seconds)
 
     def received(self, bytes data not None, bint end_stream):
         """Takes a part of the one message; calls the handler when it is whole."""
@@ -129,10 +129,10 @@ cdef class Exchange(Counted):
         except _gone:
             # As above.
             pass
-        if self._timer is None:
-            self.over = True
-        else:
+        if self._held:
             self._end()
+        else:
+            self.over = True
         link = self._link
         if not link.touched:
             link.touch()

@@ -163,7 +163,7 @@ class Harness:
         assert not self.server._tasks, "a task outlives its connection"
         for call in seen.values():
             assert call.over
-            assert call._timer is None
+        assert not connection.deadlines
 
 
 @contextmanager

@@ -14,9 +14,12 @@ _EVERY_USER: Final = "*"
 _TOKENS_FILE_BYTES_MAX: Final = 1_048_576
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """What a servicer may know of the call it answers; no transport in it."""
+    """What a servicer may know of the call it answers; no transport in it.
+
+    Not frozen: one is made for every call with a deadline, and takes less than half so.
+    """
 
     deadline_ns: int | None = None
     """On the monotonic clock; None: the caller waits for ever."""

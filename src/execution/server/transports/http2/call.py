@@ -20,6 +20,7 @@ from execution.http2.wire import (
     metadata_of,
     too_large,
 )
+from execution.server.transports.http2.deadlines import Deadlines
 from execution.server.transports.http2.headers import (
     ACCEPTS,
     BEGIN_GZIP,
@@ -43,6 +44,7 @@ class Link(Protocol):
 
     h2: ngh2.Connection
     limits: Limits
+    deadlines: Deadlines
     peer: str
     held: int
     """Bytes of request messages that nobody has taken yet."""
@@ -83,12 +85,6 @@ class Call(Exchange):
         if not self.over:
             self.end(code, message, ())
             self._tell_gone()
-
-    def _expire_in(self, seconds: float) -> None:
-        """The caller waits so long."""
-        loop = asyncio.get_running_loop()
-        self.deadline = loop.time() + seconds
-        self._timer = loop.call_at(self.deadline, self.expire)
 
     def expire(self) -> None:
         """The caller's time is up."""
@@ -223,8 +219,5 @@ class Call(Exchange):
 
     def _end(self) -> None:
         self.over = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._held:
             self._keep(0)

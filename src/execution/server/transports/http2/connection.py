@@ -9,6 +9,7 @@ import ngh2
 from grpc import StatusCode
 
 from execution.server.transports.http2.call import Call
+from execution.server.transports.http2.deadlines import Deadlines
 from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.methods import Methods
 from execution.server.transports.http2.patience import Patience
@@ -52,6 +53,7 @@ class Connection(asyncio.Protocol):
         self.limits = host.limits
         self.session = Session(host.methods, host.limits, host.config, self._loop.time())
         self.h2 = self.session.h2
+        self.deadlines = Deadlines(self._loop)
         self.peer = "unknown"
         self.held = 0
         self.told = asyncio.Event()
@@ -114,6 +116,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._closing = True
         self.session.drop_calls()
+        self.deadlines.close()
         self._waiting.clear()
         self.told.set()
         self._host.closed(self)
