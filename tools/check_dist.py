@@ -20,7 +20,7 @@ SOURCES: Final = ROOT / "src"
 SHIPPED: Final = {".py", ".pyi", ".pxd", ".h", ".lua", ".typed"}
 """What the wheel takes over from src; the rest is what the compiled module is made from."""
 BUILD_INPUT: Final = {*SHIPPED, ".pyx", ".pxi"}
-COMPILED: Final = ("_match", "_order")
+COMPILED: Final = ("_match", "_order", "_call")
 DEMO_SECONDS: Final = 5
 DEMO_SECONDS_MAX: Final = 60
 
