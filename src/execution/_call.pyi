@@ -45,6 +45,7 @@ class Exchange(Counted):
         self, link: Link, stream_id: int, request: Request, timeout_seconds: float | None
     ) -> None: ...
     def received(self, data: bytes, end_stream: bool) -> None: ...
+    def _handle(self, message: bytes) -> None: ...
     def reply(self, message: bytes) -> None: ...
 
 @disjoint_base
@@ -54,9 +55,8 @@ class Conversation:
     last_stream_id: int
     h2: ngh2.Connection
     _read: Read
-    _readable: bool
     _read_headers: Headers
     _timeout: float | None
-    _kind: type[Call]
+    _kind: type[Call] | None
     _unsent_max: int
     def act_on_events(self, link: Link) -> None: ...

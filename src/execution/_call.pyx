@@ -102,6 +102,10 @@ cdef class Exchange(Counted):
         if message is None:
             self._received_otherwise(data, end_stream)
             return
+        self._handle(message)
+
+    def _handle(self, message):
+        """Hands the one message to the handler."""
         try:
             self.request.method.plain(message, self)
         except Exception as error:
@@ -195,9 +199,9 @@ cdef inline bint _same_bytes(object one, object other):
 cdef class Conversation:
     """The calls of a connection, by the stream of each.
 
-    `unfinished` are streams that are answered although the client is not done. `read` is what the
-    latest request asks for, a call of kind `kind` if it is `readable`, with so many seconds until
-    its deadline. What is no usual event of a call has methods of its own for it.
+    `unfinished` are streams that are answered although the client is not done. `_read` is what the
+    latest request asks for: a call of class `_kind`, None if it is refused, with so many seconds
+    until its deadline. What is no usual event of a call has methods of its own for it.
     """
 
     cdef public dict calls
@@ -205,7 +209,6 @@ cdef class Conversation:
     cdef public int last_stream_id
     cdef public object h2
     cdef public object _read, _read_headers, _timeout, _kind
-    cdef public bint _readable
     cdef public Py_ssize_t _unsent_max
 
     def __cinit__(self):
@@ -230,7 +233,7 @@ cdef class Conversation:
                 headers = event.headers
                 if not same_headers(headers, self._read_headers):
                     self._read_anew(headers)
-                if not self._readable or self.h2.queued_body_size() > self._unsent_max:
+                if self._kind is None or self.h2.queued_body_size() > self._unsent_max:
                     self._refuse(stream_id, event.end_stream)
                     continue
                 # A call that is over already stays until its stream is.

@@ -1,9 +1,23 @@
 # From the report of an order to whoever asked for it: the state of `server.orders`.
 
 cdef class UnderWay:
-    """How many have begun and not ended."""
+    """How many have begun and not ended, `limit` at most; a subclass says how one is refused."""
 
     cdef public Py_ssize_t count
+    cdef readonly Py_ssize_t limit
+
+    def __init__(self, Py_ssize_t limit):
+        self.limit = limit
+
+    def enter(self):
+        """One more is under way. Raises what `refuse` does."""
+        if self.count >= self.limit:
+            self.refuse()
+        self.count += 1
+
+    def leave(self):
+        """It has ended."""
+        self.count -= 1
 
 
 @cython.final

@@ -114,8 +114,7 @@ class Executor:
         if order_id not in self._committing and order_id not in self._committed:
             snapshot = self._books.newest(order.symbol)
             if snapshot is not None:
-                side = self._liquidity.quote(snapshot, order.direction)
-                self._commit(order, side, _prices(order, snapshot), deadline_ns, done)
+                self._commit(order, self._met(order, snapshot), deadline_ns, done)
                 return None
         waits = self._spawn(self._wait(order, deadline_ns, done))
         waits.add_done_callback(partial(_given_up, order, done))
@@ -155,6 +154,10 @@ class Executor:
         snapshot = await self._books.snapshot(order.symbol, self._clock.monotonic_ns())
         if snapshot is None:
             return Market(unknown_symbol(order.symbol), NO_PRICES)
+        return self._met(order, snapshot)
+
+    def _met(self, order: Order, snapshot: Snapshot) -> Market:
+        """The snapshot, from the order's side."""
         return Market(self._liquidity.quote(snapshot, order.direction), _prices(order, snapshot))
 
     def decide(
@@ -178,7 +181,7 @@ class Executor:
             done(error)
             return
         if isinstance(first, Market):
-            self._begin(order, first.side, first.prices, deadline_ns, done)
+            self._begin(order, first, deadline_ns, done)
         else:
             done(first)
 
@@ -200,33 +203,19 @@ class Executor:
                 return _repeat(order, record)
             self._committed.discard(order.order_id)
 
-    def _begin(
-        self,
-        order: Order,
-        side: Quote | Unusable,
-        prices: ReferencePrices,
-        deadline_ns: int | None,
-        done: Done,
-    ) -> None:
+    def _begin(self, order: Order, market: Market, deadline_ns: int | None, done: Done) -> None:
         """From here on the order goes its way whatever becomes of its caller."""
-        lane = self._lane
+        lane, side = self._lane, market.side
         if (
             lane is None
             or not isinstance(side, Quote)
             or not lane.begin(order, side, deadline_ns, done)
         ):
-            self._commit(order, side, prices, deadline_ns, done)
+            self._commit(order, market, deadline_ns, done)
 
-    def _commit(
-        self,
-        order: Order,
-        side: Quote | Unusable,
-        prices: ReferencePrices,
-        deadline_ns: int | None,
-        done: Done,
-    ) -> None:
+    def _commit(self, order: Order, market: Market, deadline_ns: int | None, done: Done) -> None:
         self._committing.add(order.order_id)
-        _Commit(self, order, side, prices, deadline_ns, done).attempt()
+        _Commit(self, order, market, deadline_ns, done).attempt()
 
     def _lane_into(self, ledger: LedgerLane | None) -> Lane | None:
         if ledger is None:
@@ -257,7 +246,7 @@ class Executor:
         result: CommitResult | Unavailable,
     ) -> None:
         """The short way ended elsewhere than in the ledger: goes on along the other."""
-        _Commit(self, order, side, NO_PRICES, deadline_ns, done).go_on(result)
+        _Commit(self, order, Market(side, NO_PRICES), deadline_ns, done).go_on(result)
 
     def ended(self, order: Order, done: Done, outcome: Kept | Exception) -> None:
         """The commit of an order has ended."""
@@ -319,15 +308,14 @@ class _Commit(Keeping):
         self,
         executor: Executor,
         order: Order,
-        side: Quote | Unusable,
-        prices: ReferencePrices,
+        market: Market,
         deadline_ns: int | None,
         done: Done,
     ) -> None:
-        super().__init__(executor.commitments, order, order.payload(), side, deadline_ns)
+        super().__init__(executor.commitments, order, order.payload(), market.side, deadline_ns)
         self._executor = executor
         self.order = order
-        self._prices = prices
+        self._prices = market.prices
         self._done = done
 
     def decide(self, position: Position) -> Execution:

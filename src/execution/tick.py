@@ -2,8 +2,8 @@
 
 Many orders come in one read, and many answers; what they cause is sent in one
 write when the last of them was looked at. Whoever reads says where that is
-(`begin` and `end`), and saves its caller the turn of the event loop that
-`call_soon` would wait for.
+(`with tick:`), and saves its caller the turn of the event loop that `call_soon`
+would wait for.
 """
 
 import asyncio
@@ -14,10 +14,11 @@ from weakref import WeakKeyDictionary
 
 
 class Tick:
-    """Of one event loop; `with tick:` surrounds what is made of one read."""
+    """Of one event loop, which it does not keep alive; `with tick:` surrounds what is made of one
+    read.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._reading = False
         self._due: list[Callable[[], object]] = []
 
@@ -25,7 +26,7 @@ class Tick:
         """Calls it at the end of this read, or in the next turn of the loop if nobody reads."""
         due = self._due
         if not due and not self._reading:
-            self._loop.call_soon(self._run)
+            asyncio.get_running_loop().call_soon(self._run)
         due.append(callback)
 
     def __enter__(self) -> None:
@@ -49,7 +50,7 @@ class Tick:
                 callback()
             except Exception as error:  # noqa: BLE001 - as the event loop does: others are due, too
                 context = {"message": "unforeseen failure at the end of a tick", "exception": error}
-                self._loop.call_exception_handler(context)
+                asyncio.get_running_loop().call_exception_handler(context)
 
 
 _TICKS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Tick]] = WeakKeyDictionary()
@@ -60,5 +61,5 @@ def running_tick() -> Tick:
     loop = asyncio.get_running_loop()
     tick = _TICKS.get(loop)
     if tick is None:
-        tick = _TICKS[loop] = Tick(loop)
+        tick = _TICKS[loop] = Tick()
     return tick

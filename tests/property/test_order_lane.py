@@ -284,7 +284,7 @@ class Asker:
 
 
 def test_whoever_asked_gets_the_bytes_and_the_order_is_counted() -> None:
-    world, under_way, outcomes = World(True, FeeRate()), UnderWay(), Outcomes()
+    world, under_way, outcomes = World(True, FeeRate()), UnderWay(10), Outcomes()
     world.show("X", plain_quote())
     askers = [Asker() for _ in range(4)]
     under_way.count = len(askers)

@@ -1,6 +1,8 @@
 """What is due at the end of a read: when it runs, and what a failure does."""
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -82,7 +84,7 @@ async def test_one_that_fails_is_told_of_and_keeps_no_other() -> None:
     def fails() -> None:
         raise ValueError("mine")
 
-    tick = Tick(loop)
+    tick = Tick()
     with tick:
         tick.at_end(fails)
         tick.at_end(lambda: ran.append(1))
@@ -97,3 +99,14 @@ async def test_a_loop_has_one() -> None:
         return running_tick()
 
     assert await asyncio.to_thread(asyncio.run, other()) is not running_tick()
+
+
+def test_a_loop_that_has_ended_is_let_go() -> None:
+    async def used() -> "weakref.ref[asyncio.AbstractEventLoop]":
+        with running_tick():
+            running_tick().at_end(lambda: None)
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(used())
+    gc.collect()
+    assert loop() is None

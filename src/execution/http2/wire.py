@@ -21,8 +21,6 @@ PREFIX_BYTES: Final = 5
 """One byte of flags and four of length before each message."""
 SMALL_BYTES: Final = 4_096
 """Most messages are no larger."""
-PREFIXES: Final = tuple(size.to_bytes(PREFIX_BYTES, "big") for size in range(SMALL_BYTES + 1))
-"""Of small messages as they are, by size: flags of zero, then the length."""
 ACCEPTED: Final = b"identity,gzip"
 """The value of grpc-accept-encoding."""
 STATUS_OF_NUMBER: Final = {code.value[0]: code for code in StatusCode}
@@ -138,8 +136,8 @@ def framed(message: bytes, *, compress: bool = False) -> bytes:
 
 
 def prefix(size: int) -> bytes:
-    """Of a message that is not compressed."""
-    return PREFIXES[size] if size <= SMALL_BYTES else size.to_bytes(PREFIX_BYTES, "big")
+    """Of a message that is not compressed: flags of zero, then the length."""
+    return size.to_bytes(PREFIX_BYTES, "big")
 
 
 def inflated(packed: bytes, bytes_max: int) -> bytes:

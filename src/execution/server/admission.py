@@ -70,22 +70,9 @@ class Tokens:
 class InFlight(UnderWay):
     """Counts the calls under way; refuses one too many at once."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-
-    def enter(self) -> None:
-        """One more is under way. Raises `Overloaded`."""
-        if self.count >= self.limit:
-            self.refuse()
-        self.count += 1
-
     def refuse(self) -> NoReturn:
         """Raises `Overloaded`."""
         raise Overloaded(f"{self.limit} orders are under way; retry later")
-
-    def leave(self) -> None:
-        """It has ended."""
-        self.count -= 1
 
     def __enter__(self) -> None:
         self.enter()

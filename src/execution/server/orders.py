@@ -52,9 +52,7 @@ class Orders:
         Raises `ExecutionError` for an order that goes no further.
         """
         in_flight = self.in_flight
-        if in_flight.count >= in_flight.limit:
-            in_flight.refuse()
-        in_flight.count += 1
+        in_flight.enter()
         try:
             order = read(data, order_type, self._clock.time_ns(), self._new_order_id)
             if call.users is not None:

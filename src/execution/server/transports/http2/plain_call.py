@@ -39,14 +39,8 @@ class PlainCall(Call):
         except WireError as error:
             self.refuse(error)
             return
-        if message is None:
-            return
-        handle = self.request.method.plain
-        assert handle is not None, "a plain call is of a plain method"
-        try:
-            handle(message, self)
-        except Exception as error:  # noqa: BLE001 - the boundary: a bug must not kill the server
-            self.fallen(error)
+        if message is not None:
+            self._handle(message)
 
     def _reply_otherwise(self, message: bytes) -> None:
         """A message that is large, or for a client that compresses."""

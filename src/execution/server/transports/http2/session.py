@@ -16,10 +16,7 @@ from execution.server.transports.http2.methods import Methods
 from execution.server.transports.http2.plain_call import PlainCall
 from execution.server.transports.http2.plain_stream import PlainStreamCall
 from execution.server.transports.http2.rate import Allowance
-from execution.server.transports.http2.request import (
-    Request,
-    read_request,
-)
+from execution.server.transports.http2.request import Request, read_request
 from execution.server.transports.http2.task_call import TaskCall
 
 know_ngh2(ngh2.NGH2Error, DataReceived, RequestReceived, StreamClosed)
@@ -53,12 +50,11 @@ class Session(Conversation):
         self._methods = methods
         self._limits = limits
         self._read = refusal(StatusCode.UNIMPLEMENTED, "")
-        self._readable = False
         self._read_headers = ()
         """The latest request's headers: most clients repeat them, and then so does `_read`."""
         self._timeout = None
         """Of the latest request, in seconds."""
-        self._kind = PlainCall
+        self._kind = None
         """Of the call it asks for."""
         self._unsent_max = limits.connection_unsent_bytes_max
         self._controls = Allowance(limits.controls, now)
@@ -115,7 +111,7 @@ class Session(Conversation):
             else:
                 return
         read = self._read = read_request(headers, self._methods, self._limits)
-        self._readable = isinstance(read, Request)
+        self._kind = None
         if isinstance(read, Request):
             self._kind = _kind_of(read)
             at = read.timeout_at
