@@ -28,13 +28,13 @@ JOBS ?= 4
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-grpcio bench bench-path bench-service fuzz guard sanitize lint lint-style lint-types lint-stub lint-imports \
+.PHONY: help run test test-grpcio test-ngh2 bench bench-path bench-service fuzz guard sanitize lint lint-style lint-types lint-stub lint-imports \
 	lint-generated generate dist check-dist clean distclean
 
 help: ## what there is
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed-server ## the demo: books, orders and fills, live (ARGS="--seconds 10" ends it)
 	@$(BIN)/execution-service demo $(ARGS)
@@ -44,6 +44,9 @@ test: $(VENV)/.installed-dev ## every test (ARGS="-k walk" picks)
 
 test-grpcio: $(VENV)/.installed-dev ## the tests that call the service, over grpcio in place of our own http2
 	@EXECUTION_TRANSPORT=grpcio $(BIN)/python -m pytest -n $(JOBS) $(SERVICE_TESTS) $(ARGS)
+
+test-ngh2: $(VENV)/.installed-dev ## the tests of the http2 server, with ngh2 between it and libnghttp2
+	@EXECUTION_HTTP2_LIBRARY=ngh2 $(BIN)/python -m pytest -n $(JOBS) tests/http2 tests/unit/test_http2_*.py $(ARGS)
 
 bench: $(BENCH)/.installed-bench ## the kernel against its peers, in one run: a table of ratios
 	@$(BENCH)/bin/python benchmarks/kernel_report.py $(ARGS)

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SANITIZERS = "address,undefined"
 TESTS = ("tests/unit", "tests/property")
-NAMES = ("test_match*", "test_order_*", "test_http2_call*")
+NAMES = ("test_match*", "test_order_*", "test_http2_call*", "test_http2_twins*")
 FLAT = "test_memory_and_reference_counts_are_flat_over_ten_million_calls"
 # A sanitizer writes to the file descriptor and ends the process: pytest must not hold that back.
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--capture=sys", "-k", f"not {FLAT}")

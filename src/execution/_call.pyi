@@ -1,33 +1,75 @@
 """Types of a call of our HTTP/2 server; `python -m mypy.stubtest execution._call` proves them."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Final, Self, final
 
 import ngh2
 from typing_extensions import disjoint_base
 
 from execution.http2.wire import Deframer, Headers
-from execution.server.observe import RpcMetrics
+from execution.server.admission import Call as Admitted
+from execution.server.transports.call import PlainCall
 from execution.server.transports.http2.call import Call, Link
+from execution.server.transports.http2.library import Http2
 from execution.server.transports.http2.request import Read, Request
 
 BEGIN: Final[Headers]
 OK_TRAILERS: Final[Headers]
 
-def know_ngh2(
-    gone: type[Exception],
-    data_received: type[object],
-    request_received: type[object],
-    stream_closed: type[object],
-) -> None: ...
+ANSWERED_MAX: Final[int]
+
+def know_ngh2(module: ModuleType) -> None: ...
+def find_nghttp2(address: Callable[[str], int | None]) -> bool: ...
 def same_headers(one: Headers, other: Headers, but: int = -1) -> bool: ...
+
+@final
+class ServerConnection:
+    def __new__(cls, config: ngh2.Configuration) -> Self: ...
+    def initiate_connection(self, settings: Mapping[int, int]) -> None: ...
+    def receive_data(self, data: bytes) -> None: ...
+    def events(self) -> list[ngh2.Event]: ...
+    def data_to_send(self, amount: int | None = None) -> bytes: ...
+    def send_response(
+        self, stream_id: int, headers: Headers, *, end_stream: bool = False
+    ) -> None: ...
+    def send_data(self, stream_id: int, data: bytes, *, end_stream: bool = False) -> None: ...
+    def send_trailers(self, stream_id: int, headers: Headers) -> None: ...
+    def reset_stream(self, stream_id: int, error_code: int) -> None: ...
+    def ping(self, opaque_data: bytes = ...) -> None: ...
+    def send_shutdown_notice(self) -> None: ...
+    def send_goaway(self, error_code: int = 0) -> None: ...
+    def acknowledge_received_data(self, amount: int, stream_id: int) -> None: ...
+    def set_local_window_size(self, window_size: int) -> None: ...
+    def queued_body_size(self, stream_id: int | None = None) -> int: ...
+    @property
+    def remote_window_size(self) -> int: ...
+    def stream_remote_window_size(self, stream_id: int) -> int: ...
+
+@disjoint_base
+class CallCounts:
+    started: int
+    answered: list[float]
 
 @disjoint_base
 class Counted:
-    metrics: RpcMetrics | None
+    metrics: CallCounts | None
     since: float
-    def count_in(self, metrics: RpcMetrics) -> None: ...
+    def count_in(self, metrics: CallCounts) -> None: ...
     def count_out(self, code: int) -> None: ...
+
+@final
+class Entrance:
+    closed: bool
+    def __init__(
+        self,
+        metrics: CallCounts,
+        answer: Callable[[bytes, Admitted, PlainCall], None],
+        anybody: Admitted | None,
+        known: Callable[[PlainCall], Admitted],
+        refuse: Callable[[], object],
+    ) -> None: ...
+    def __call__(self, message: bytes, plain: PlainCall, /) -> None: ...
 
 @disjoint_base
 class Exchange(Counted):
@@ -53,7 +95,7 @@ class Conversation:
     calls: dict[int, Call]
     unfinished: set[int]
     last_stream_id: int
-    h2: ngh2.Connection
+    h2: Http2
     _read: Read
     _read_headers: Headers
     _timeout: float | None

@@ -1,20 +1,25 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 # cython: binding=False, auto_pickle=False, autotestdict=False
-"""A call of our HTTP/2 server, compiled: its state, and the way of the usual unary one.
+"""A call of our HTTP/2 server, compiled: its frames, its state, and the way of the usual unary one.
 
 That is one whose request is one message in one frame, and whose answer is a small message, as it
 is: what to do with any other is said in `execution.server.transports.http2`.
 """
 
+cimport cython
 from cpython.bytes cimport (
     PyBytes_AS_STRING,
     PyBytes_CheckExact,
     PyBytes_FromStringAndSize,
     PyBytes_GET_SIZE,
 )
-from libc.stdint cimport uint8_t
-from libc.string cimport memcmp, memcpy
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
 
+from os import urandom as _urandom
 from time import perf_counter as _perf_counter
 
 BEGIN = ((b":status", b"200"), (b"content-type", b"application/grpc"))
@@ -24,41 +29,32 @@ cdef enum:
     _PREFIX_BYTES = 5
     _SMALL_BYTES = 4096
 
-cdef object _begin = BEGIN, _ok_trailers = OK_TRAILERS
+cdef tuple _begin = BEGIN, _ok_trailers = OK_TRAILERS
 
-# Of ngh2: told by who uses it, because not everybody has it.
-cdef object _gone = (), _data_received = None, _request_received = None, _stream_closed = None
-
-
-def know_ngh2(gone, data_received, request_received, stream_closed):
-    """Tells the exception that says that a stream is gone, and the events that a call is made of."""
-    global _gone, _data_received, _request_received, _stream_closed
-    _gone = gone
-    _data_received, _request_received = data_received, request_received
-    _stream_closed = stream_closed
+# Told by who uses it, because not everybody has it.
+cdef object _ngh2 = None
+cdef object _gone = (), _data_received = None, _request_received = None, _stream_closed_event = None
+cdef object _never_indexed = None
 
 
-cdef class Counted:
-    """A call that is counted when its handler answers, also if the caller is gone by then.
+def know_ngh2(module):
+    """Tells us ngh2, whose events and exceptions we use."""
+    global _ngh2, _gone, _data_received, _request_received, _stream_closed_event, _never_indexed
+    _ngh2 = module
+    _gone = module.NGH2Error
+    _data_received, _request_received = module.DataReceived, module.RequestReceived
+    _stream_closed_event = module.StreamClosed
+    _never_indexed = module.NeverIndexedHeader
 
-    `metrics` is where, None if it was or nobody counts; `since` is by `perf_counter`.
-    """
 
-    cdef public object metrics
-    cdef public double since
-
-    def count_in(self, metrics):
-        """The call has started."""
-        self.metrics = metrics
-        metrics.started += 1
-        self.since = _perf_counter()
-
-    def count_out(self, code):
-        """The call has ended with this `StatusCode`; counts the first time alone."""
-        metrics = self.metrics
-        if metrics is not None:
-            self.metrics = None
-            metrics.ended(code, _perf_counter() - self.since)
+include "_call_nghttp2.pxi"
+include "_call_fields.pxi"
+include "_call_streams.pxi"
+include "_call_events.pxi"
+include "_call_errors.pxi"
+include "_call_server.pxi"
+include "_call_callbacks.pxi"
+include "_call_counts.pxi"
 
 
 cdef class Exchange(Counted):
@@ -75,36 +71,58 @@ cdef class Exchange(Counted):
     cdef public bint over, half_closed, _begun
     cdef public Py_ssize_t _held
     cdef object h2
+    cdef ServerConnection _server  # the same, where it is ours
+    cdef Py_ssize_t _message_bytes_max
+    # Of a call that a `Conversation` knows to be unary, plain and not compressed; else None.
+    cdef Entrance _entrance
 
     def open(self, link, int stream_id, request, timeout_seconds):
         """Begins the call that this request asks for."""
+        self._open(link, link.h2, stream_id, request, timeout_seconds)
+        self._message_bytes_max = link.limits.message_bytes_max
+
+    cdef int _open(self, link, h2, int stream_id, request, timeout_seconds) except -1:
         self._link = link
-        self.h2 = link.h2
+        self.h2 = h2
+        self._server = h2 if type(h2) is ServerConnection else None
         self.stream_id = stream_id
         self.request = request
         if timeout_seconds is not None:
             self.deadline = link.deadlines.add(self, timeout_seconds)
+        return 0
 
     def received(self, bytes data not None, bint end_stream):
         """Takes a part of the one message; calls the handler when it is whole."""
-        cdef object message = None
+        self._receive(data, end_stream)
+
+    cdef int _receive(self, bytes data, bint end_stream) except -1:
+        cdef bytes message = None
         if PyBytes_GET_SIZE(data):
             try:
-                self.h2.acknowledge_received_data(PyBytes_GET_SIZE(data), self.stream_id)
+                if self._server is None:
+                    self.h2.acknowledge_received_data(PyBytes_GET_SIZE(data), self.stream_id)
+                elif end_stream:
+                    # Nothing more comes on this stream, so its window needs no opening.
+                    self._server.acknowledge_last(PyBytes_GET_SIZE(data))
+                else:
+                    self._server.acknowledge(PyBytes_GET_SIZE(data), self.stream_id)
             except _gone:
                 # The stream is gone; its end is on its way to us.
                 pass
         if self.over:
-            return
+            return 0
         self.half_closed = end_stream
         if end_stream and self._deframer is None:
-            message = _only_message(data, self._link.limits.message_bytes_max)
+            message = _only_message(data, self._message_bytes_max)
         if message is None:
             self._received_otherwise(data, end_stream)
-            return
-        self._handle(message)
+        elif self._entrance is not None:
+            self._enter(message)
+        else:
+            self._handle(message)
+        return 0
 
-    def _handle(self, message):
+    def _handle(self, bytes message not None):
         """Hands the one message to the handler."""
         try:
             self.request.method.plain(message, self)
@@ -112,24 +130,33 @@ cdef class Exchange(Counted):
             # The boundary: a bug must not kill the server.
             self.fallen(error)
 
+    cdef int _enter(self, bytes message) except -1:
+        """As `_handle`, for a handler that is known to be an entrance."""
+        try:
+            _pass_on(self._entrance, message, self)
+        except Exception as error:
+            # The boundary, as above.
+            self.fallen(error)
+        return 0
+
     def reply(self, bytes message not None):
         """Answers OK with this serialised message; nothing if the caller is gone."""
-        cdef object metrics = self.metrics, link, answered
-        if metrics is not None:
-            self.metrics = None
-            answered = metrics.answered
-            answered.append(_perf_counter() - self.since)
-            if len(answered) >= metrics.ANSWERED_MAX:
-                metrics.settle()
+        cdef object link
+        _count_answered(self)
         if self.over:
             return
-        if PyBytes_GET_SIZE(message) > _SMALL_BYTES or self.request.gzip:
+        if PyBytes_GET_SIZE(message) > _SMALL_BYTES or (
+            self._entrance is None and self.request.gzip
+        ):
             self._reply_otherwise(message)
             return
         try:
-            self.h2.send_response(self.stream_id, _begin)
-            self.h2.send_data(self.stream_id, _framed(message))
-            self.h2.send_trailers(self.stream_id, _ok_trailers)
+            if self._server is not None:
+                self._server.answer(self.stream_id, _begin, _framed(message), _ok_trailers)
+            else:
+                self.h2.send_response(self.stream_id, _begin)
+                self.h2.send_data(self.stream_id, _framed(message))
+                self.h2.send_trailers(self.stream_id, _ok_trailers)
         except _gone:
             # As above.
             pass
@@ -196,57 +223,4 @@ cdef inline bint _same_bytes(object one, object other):
     )
 
 
-cdef class Conversation:
-    """The calls of a connection, by the stream of each.
-
-    `unfinished` are streams that are answered although the client is not done. `_read` is what the
-    latest request asks for: a call of class `_kind`, None if it is refused, with so many seconds
-    until its deadline. What is no usual event of a call has methods of its own for it.
-    """
-
-    cdef public dict calls
-    cdef public set unfinished
-    cdef public int last_stream_id
-    cdef public object h2
-    cdef public object _read, _read_headers, _timeout, _kind
-    cdef public Py_ssize_t _unsent_max
-
-    def __cinit__(self):
-        self.calls = {}
-        self.unfinished = set()
-
-    def act_on_events(self, link):
-        """Makes and ends calls. Raises what ngh2 does if the connection cannot go on."""
-        cdef int stream_id
-        cdef Exchange opened
-        for event in self.h2.events():
-            kind = type(event)
-            if kind is _data_received:
-                data = event.data
-                call = self.calls.get(event.stream_id)
-                if data and call is not None:
-                    call.received(data, event.end_stream)
-                else:
-                    self._odd_data(event.stream_id, data, event.end_stream)
-            elif kind is _request_received:
-                stream_id = self.last_stream_id = event.stream_id
-                headers = event.headers
-                if not same_headers(headers, self._read_headers):
-                    self._read_anew(headers)
-                if self._kind is None or self.h2.queued_body_size() > self._unsent_max:
-                    self._refuse(stream_id, event.end_stream)
-                    continue
-                # A call that is over already stays until its stream is.
-                opened = self._kind()
-                opened.open(link, stream_id, self._read, self._timeout)
-                self.calls[stream_id] = opened
-                if event.end_stream:
-                    opened.received(b"", True)
-            elif kind is _stream_closed:
-                call = self.calls.pop(event.stream_id, None)
-                if call is not None and not (<Exchange?>call).over:
-                    call.dropped()
-                if self.unfinished:
-                    self.unfinished.discard(event.stream_id)
-            else:
-                self._seldom(event)
+include "_call_conversation.pxi"

@@ -11,11 +11,13 @@ import numpy.typing as npt
 from typing_extensions import disjoint_base
 
 from execution.errors import Unavailable
+from execution.executor import Cancel
 from execution.model import (
     Direction,
     OrderStatus,
     OrderType,
     Reason,
+    ReferencePrices,
     RestingStop,
     Snapshot,
     SymbolSpec,
@@ -24,7 +26,10 @@ from execution.model import (
     Unusable,
 )
 from execution.ports import Clock, CommitResult, Committed, LedgerLane, OnResult
+from execution.server.admission import Call
 from execution.server.orders import OrderAnswer
+from execution.server.rpcs import Answer
+from execution.v1.marketdata_pb2 import Book
 
 @final
 @dataclass(frozen=True)
@@ -187,6 +192,31 @@ class CommitQueue:
     def batch(self, most: int, now: float) -> tuple[list[Pending], list[Pending]]: ...
 
 @final
+class Pushed:
+    stream: object
+    snapshot: Snapshot | None
+    prices: ReferencePrices | None
+    received_ns: int
+    def __init__(
+        self, stream: object, raw: bytes, book: Book, received_ns: int, steps_by_one: int
+    ) -> None: ...
+    @property
+    def raw(self) -> bytes: ...
+    @property
+    def book(self) -> Book: ...
+    @property
+    def steps_by_one(self) -> int: ...
+
+@disjoint_base
+class NewestBooks:
+    _beat_ns: int
+    def __init__(self, monotonic_ns: Callable[[], int], age_ns_max: int) -> None: ...
+    @property
+    def _pushed(self) -> dict[str, Pushed]: ...
+    def held(self, symbol: str) -> Pushed | None: ...
+    def newest(self, symbol: str) -> Snapshot | None: ...
+
+@final
 class Accounts:
     def __init__(
         self,
@@ -264,6 +294,22 @@ class Lane:
         deadline_ns: int | None,
         done: Callable[[ExecutionReport | Exception], None],
     ) -> bool: ...
+
+@disjoint_base
+class Intake:
+    def __init__(
+        self,
+        in_flight: UnderWay,
+        outcomes: Outcomes,
+        lane: Lane | None,
+        time_ns: Callable[[], int],
+    ) -> None: ...
+    @property
+    def in_flight(self) -> UnderWay: ...
+    def take(
+        self, data: bytes, order_type: OrderType | None, call: Call, answer: OrderAnswer
+    ) -> Cancel | None: ...
+    def execute(self, order_type: OrderType, data: bytes, call: Call, answer: Answer) -> None: ...
 
 def answer_all(batch: list[Pending], result: CommitResult | Unavailable) -> None: ...
 def know_words(

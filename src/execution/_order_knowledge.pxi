@@ -35,6 +35,9 @@ cdef class PositionKnowledge:
 
     def recall(self, user_id, symbol):
         """The present belief; flat at version 0 if there is none."""
+        return self._recall(user_id, symbol)
+
+    cdef Position _recall(self, user_id, symbol):
         key = (user_id, symbol)
         cdef _Belief belief = self.beliefs.get(key)
         if belief is None:
@@ -49,6 +52,9 @@ cdef class PositionKnowledge:
         Returns the epoch to hand to `correct` with the answer. A commit that
         does not rest on the present belief changes nothing and corrects nothing.
         """
+        return self._chain(basis, outcome)
+
+    cdef int64_t _chain(self, Position basis, Position outcome) except -1:
         cdef _Belief belief = self.recalled
         if belief is None or belief.position is not basis:
             belief = self.beliefs.get((basis.user_id, basis.symbol))

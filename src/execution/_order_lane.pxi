@@ -81,17 +81,26 @@ cdef class Lane:
 
     def submit(self, Order order not None, deadline_ns, done):
         """As `begin`, for an order that is new, with the newest book."""
-        if order.order_id in self.committing or order.order_id in self.committed:
-            return False
-        snapshot = self.newest(order.symbol)
-        if snapshot is None:
-            return False
-        side = _side(self.accounts, snapshot, order.direction)
-        return type(side) is Quote and _begin(self, order, <Quote>side, deadline_ns, done)
+        return _submit(self, order, deadline_ns, done)
 
     def begin(self, Order order not None, Quote quote not None, deadline_ns, done):
         """Whether the order is on its way now; if not, nothing has happened."""
         return _begin(self, order, quote, deadline_ns, done)
+
+
+cdef bint _submit(Lane lane, Order order, object deadline_ns, object done) except -1:
+    order_id = order.order_id
+    if (
+        order_id in lane.committing
+        or order_id in lane.committed.newer
+        or order_id in lane.committed.older
+    ):
+        return False
+    snapshot = lane.newest(order.symbol)
+    if snapshot is None:
+        return False
+    side = _side(lane.accounts, snapshot, order.direction)
+    return type(side) is Quote and _begin(lane, order, <Quote>side, deadline_ns, done)
 
 
 cdef bint _begin(Lane lane, Order order, Quote quote, object deadline_ns, object done) except -1:
@@ -100,7 +109,7 @@ cdef bint _begin(Lane lane, Order order, Quote quote, object deadline_ns, object
     cdef Pending pending
     if deadline_ns is not None and deadline_ns - lane.monotonic_ns() < lane.reserve_ns:
         return False
-    basis = lane.knowledge.recall(order.user_id, order.symbol)
+    basis = lane.knowledge._recall(order.user_id, order.symbol)
     pending = Pending.__new__(Pending)
     try:
         execution = _execute_whole(
@@ -113,7 +122,7 @@ cdef bint _begin(Lane lane, Order order, Quote quote, object deadline_ns, object
     except Exception:
         # The long way fails at the same, and tells who asked.
         return False
-    pending.epoch = lane.knowledge.chain(basis, execution.position)
+    pending.epoch = lane.knowledge._chain(basis, execution.position)
     pending.done = done
     pending.lane = lane
     pending.order = order

@@ -82,6 +82,10 @@ def read_order(bytes data not None, order_type, received_time_ns):
 
     `order_type` None: the request says it; else it is not looked at.
     """
+    return _read_order(data, order_type, received_time_ns)
+
+
+cdef Order _read_order(bytes data, object order_type, object received_time_ns):
     cdef order_value[ORDER_FIELDS] values
     cdef Order order
     cdef bint market

@@ -96,7 +96,8 @@ class Executor:
         self._committed = Recent(COMMITTED_MAX)
         self._waiters: dict[str, asyncio.Future[None]] = {}
         """For the end of a commit under way, by order id."""
-        self._lane = self._lane_into(ledger.lane())
+        self.lane = self._lane_into(ledger.lane())
+        """The short way of the orders that nearly all are."""
         self._waiting: set[asyncio.Task[None]] = set()
         """For a book, or for the order that is repeated."""
 
@@ -107,9 +108,13 @@ class Executor:
         the monotonic clock. What is returned gives the order up for as long as
         nothing is sent to the ledger; a commit under way is never stopped.
         """
-        lane = self._lane
+        lane = self.lane
         if lane is not None and lane.submit(order, deadline_ns, done):
             return None
+        return self.submit_otherwise(order, deadline_ns, done)
+
+    def submit_otherwise(self, order: Order, deadline_ns: int | None, done: Done) -> Cancel | None:
+        """As `submit`, for an order that the lane does not take."""
         order_id = order.order_id
         if order_id not in self._committing and order_id not in self._committed:
             snapshot = self._books.newest(order.symbol)
@@ -205,7 +210,7 @@ class Executor:
 
     def _begin(self, order: Order, market: Market, deadline_ns: int | None, done: Done) -> None:
         """From here on the order goes its way whatever becomes of its caller."""
-        lane, side = self._lane, market.side
+        lane, side = self.lane, market.side
         if (
             lane is None
             or not isinstance(side, Quote)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from execution._call import Counted, Exchange, same_headers
+from execution._call import Counted, Entrance, Exchange, same_headers
 from execution.http2.wire import framed
 from execution.server.observe import Metrics
 
@@ -128,3 +128,54 @@ def test_a_call_is_counted_once() -> None:
     call.count_out(0)
     call.count_out(2)
     assert metrics.under_way == 0
+
+
+class Entered(Counted):
+    """A call that keeps what it fails with."""
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self.deadline = deadline
+        self.failed: list[Exception] = []
+
+    def fail(self, error: Exception) -> None:
+        self.failed.append(error)
+
+
+def entrance(answer: Any, *, anybody: Any = "anybody", refuse: Any = None) -> tuple[Entrance, Any]:
+    def known(call: Any) -> Any:
+        return ("known", call)
+
+    metrics = Metrics().rpc("s", "m", "unary")
+    return Entrance(metrics, answer, anybody, known, refuse), metrics
+
+
+def test_a_call_is_counted_and_passed_on_with_what_is_known_of_its_caller() -> None:
+    answered: list[Any] = []
+    enter, metrics = entrance(lambda *what: answered.append(what))
+    quick, patient = Entered(), Entered(1.0)
+    enter(b"1", quick)  # type: ignore[arg-type]  # as much of a call as is asked for
+    enter(b"2", patient)  # type: ignore[arg-type]
+    assert answered == [(b"1", "anybody", quick), (b"2", ("known", patient), patient)]
+    assert metrics.started == 2
+    assert quick.metrics is metrics
+    with_tokens, _ = entrance(lambda *what: answered.append(what), anybody=None)
+    with_tokens(b"3", quick)  # type: ignore[arg-type]
+    assert answered[2] == (b"3", ("known", quick), quick)
+
+
+def test_what_is_raised_is_what_the_call_fails_with() -> None:
+    bug, closed = ValueError("a bug"), RuntimeError("closed")
+
+    def raising(error: Exception) -> Any:
+        def raise_it(*_: object) -> None:
+            raise error
+
+        return raise_it
+
+    enter, metrics = entrance(raising(bug), refuse=raising(closed))
+    call = Entered()
+    enter(b"", call)  # type: ignore[arg-type]
+    enter.closed = True
+    enter(b"", call)  # type: ignore[arg-type]
+    assert call.failed == [bug, closed]
+    assert metrics.started == 2, "who is refused has called, too"

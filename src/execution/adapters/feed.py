@@ -19,11 +19,12 @@ events that need not change the book. So a skip counts as a gap where the last
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
 
+from execution._order import NewestBooks, Pushed
 from execution.adapters.book_messages import Listing, book_prices, book_snapshot
 from execution.adapters.market_channel import CallFailed, MarketChannel
 from execution.model import ReferencePrices, Snapshot
@@ -62,21 +63,7 @@ class _Stream:
     """Books the older stream has and this one still owes; until then both run."""
 
 
-@dataclass(slots=True, eq=False)
-class _Pushed:
-    """The newest book of a symbol. It becomes a snapshot when an order asks for it."""
-
-    stream: _Stream
-    raw: bytes
-    book: marketdata_pb2.Book
-    received_ns: int
-    steps_by_one: int = 0
-    """How many in a row have led to this sequence."""
-    snapshot: Snapshot | None = field(default=None)
-    prices: ReferencePrices | None = field(default=None)
-
-
-class PushedBooks:
+class PushedBooks(NewestBooks):
     """Follows the listed symbols and knows the newest book of each.
 
     `broken` is called when a stream ended and its books are gone.
@@ -88,8 +75,10 @@ class PushedBooks:
         depth: int,
         clock: Clock,
         jitter: Callable[[], float],
+        age_ns_max: int,
         broken: Callable[[], None],
     ) -> None:
+        super().__init__(clock.monotonic_ns, age_ns_max)
         self.counts = FeedCounts()
         self._channel = channel
         self._depth = depth
@@ -97,8 +86,6 @@ class PushedBooks:
         self._jitter = jitter
         self._broken = broken
         self._listed: Mapping[str, Listing] = {}
-        self._pushed: dict[str, _Pushed] = {}
-        self._beat_ns = 0
         self._streams: list[_Stream] = []
         self._tasks: dict[_Stream, asyncio.Task[None]] = {}
         self._reconnected = asyncio.Event()
@@ -118,24 +105,14 @@ class PushedBooks:
         newest_ns = max(pushed.received_ns for pushed in self._pushed.values())
         return self._clock.monotonic_ns() - max(newest_ns, self._beat_ns)
 
-    def fresh(self, symbol: str, oldest_ns: int) -> Snapshot | None:
-        """The newest book, if it or the last heartbeat is no older than `oldest_ns`.
+    def opened(self, symbol: str, pushed: Pushed) -> Snapshot:
+        """A book as orders meet it; see `_order.NewestBooks.newest`."""
+        return book_snapshot(pushed.book, symbol, self._listed.get(symbol), self._channel.target)
 
-        The same book is the same object, however often it is asked for.
-        """
-        pushed = self._pushed.get(symbol)
-        if pushed is None or (pushed.received_ns < oldest_ns and self._beat_ns < oldest_ns):
-            return None
-        if pushed.snapshot is None:
-            pushed.snapshot = book_snapshot(
-                pushed.book, symbol, self._listed.get(symbol), self._channel.target
-            )
-        return pushed.snapshot
-
-    def prices(self, symbol: str, oldest_ns: int) -> ReferencePrices | None:
+    def prices(self, symbol: str) -> ReferencePrices | None:
         """What triggers are compared with, without making a snapshot of the book."""
-        pushed = self._pushed.get(symbol)
-        if pushed is None or (pushed.received_ns < oldest_ns and self._beat_ns < oldest_ns):
+        pushed = self.held(symbol)
+        if pushed is None:
             return None
         if pushed.prices is None:
             pushed.prices = book_prices(pushed.book)
@@ -241,12 +218,12 @@ class PushedBooks:
             steps = 0
             if known is not None and known.stream is stream:
                 steps = self._steps_by_one(known, book.sequence)
-            self._pushed[symbol] = _Pushed(stream, raw, book, now_ns, steps)
+            self._pushed[symbol] = Pushed(stream, raw, book, now_ns, steps)
             self.listener(symbol)
         if stream.awaited:
             self._caught_up(stream, symbol)
 
-    def _steps_by_one(self, known: _Pushed, sequence: int) -> int:
+    def _steps_by_one(self, known: Pushed, sequence: int) -> int:
         """Counts what is odd about the step to this sequence; 0 unless it is by one."""
         before = known.book.sequence
         if sequence == before + 1:

@@ -74,7 +74,11 @@ class SymbolServiceBooks:
         self._probe = MarketProbe(
             self._channel, clock, config.probe_timeout_ms / 1_000, self._listed
         )
-        self._feed = PushedBooks(self._channel, config.depth, clock, jitter, self._probe.wake)
+        self._feed = PushedBooks(
+            self._channel, config.depth, clock, jitter, self._age_ns_max, self._probe.wake
+        )
+        self.newest = self._feed.newest
+        """The newest pushed book, if it is fresh; None where only `snapshot` can tell."""
         self._fetches = SharedFetches(self._fetch, clock, config.symbols_fetched_max)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -131,10 +135,6 @@ class SymbolServiceBooks:
         await self._feed.close()
         await self._channel.close()
 
-    def newest(self, symbol: str) -> Snapshot | None:
-        """The newest pushed book, if it is fresh; None where only `snapshot` can tell."""
-        return self._feed.fresh(symbol, self._clock.monotonic_ns() - self._age_ns_max)
-
     async def snapshot(self, symbol: str, arrived_ns: int) -> Snapshot | None:
         """A book an order that arrived at `arrived_ns` (monotonic) may meet.
 
@@ -149,7 +149,7 @@ class SymbolServiceBooks:
         now_ns = self._clock.monotonic_ns()
         # The feed may have come alive meanwhile. Its book is then what the next
         # order meets; to hand out another one would restore taken liquidity.
-        pushed = self._feed.fresh(symbol, now_ns - self._age_ns_max)
+        pushed = self.newest(symbol)
         if pushed is not None:
             return pushed
         if isinstance(outcome, Unavailable):
@@ -165,7 +165,7 @@ class SymbolServiceBooks:
 
     def pushed(self, symbol: str) -> ReferencePrices | None:
         """The prices of the newest pushed book; None if there is none that is fresh."""
-        return self._feed.prices(symbol, self._clock.monotonic_ns() - self._age_ns_max)
+        return self._feed.prices(symbol)
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

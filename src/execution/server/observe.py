@@ -15,6 +15,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from execution._call import CallCounts
 from execution._order import Outcomes
 from execution.errors import StartupError, StatusCode
 from execution.model import OrderStatus, Reason
@@ -74,31 +75,19 @@ class Metrics:
         return metrics
 
 
-class RpcMetrics:
+class RpcMetrics(CallCounts):
     """Counts and times the calls of one rpc.
 
     Plain numbers, read when somebody scrapes: the families of prometheus_client
     cost an order several microseconds.
     """
 
-    ANSWERED_MAX: Final = 1_024
-    """Calls that `answered` may hold before they are settled."""
-
-    __slots__ = (
-        "_buckets", "_handled", "_seconds", "_settling", "answered", "kind", "method", "service",
-        "started",
-    )  # fmt: skip
+    __slots__ = ("_buckets", "_handled", "_seconds", "_settling", "kind", "method", "service")
 
     def __init__(self, kind: str, service: str, method: str) -> None:
         self.kind = kind
         self.service = service
         self.method = method
-        self.started = 0
-        self.answered: list[float] = []
-        """Seconds of calls that ended OK and are not in the other numbers yet.
-
-        The cheapest way to count a call. Who appends has them settled in time.
-        """
         self._settling = Lock()
         self._handled = [0] * (max(StatusCode) + 1)
         """By the number of the code."""

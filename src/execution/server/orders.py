@@ -7,11 +7,11 @@ are the same; only where the answer goes differs.
 from collections.abc import Callable
 from typing import Protocol
 
-from execution._order import Finish
-from execution.executor import Cancel, Executor
-from execution.model import OrderType
+from execution._order import Intake
+from execution.executor import Executor
+from execution.model import Order, OrderType
 from execution.ports import Clock
-from execution.server.admission import Call, InFlight
+from execution.server.admission import InFlight
 from execution.server.observe import Metrics
 from execution.server.requests import read
 
@@ -26,8 +26,10 @@ class OrderAnswer(Protocol):
         """There is none, because of this."""
 
 
-class Orders:
-    """Takes orders as bytes and answers them as bytes."""
+class Orders(Intake):
+    """Takes orders as bytes and answers them as bytes; the usual ones in `_order.Intake`."""
+
+    in_flight: InFlight
 
     def __init__(
         self,
@@ -37,28 +39,12 @@ class Orders:
         in_flight: InFlight,
         metrics: Metrics,
     ) -> None:
-        self.in_flight = in_flight
-        self._executor = executor
-        self._clock = clock
+        super().__init__(in_flight, metrics.outcomes, executor.lane, clock.time_ns)
         self._new_order_id = new_order_id
-        self._outcomes = metrics.outcomes
+        self.execute_otherwise = executor.submit_otherwise
 
-    def take(
-        self, data: bytes, order_type: OrderType | None, call: Call, answer: OrderAnswer
-    ) -> Cancel | None:
-        """Executes the order of a serialised OrderRequest; `order_type` None: it says itself.
-
-        Returns how to give it up while nothing is sent, None if that is past.
-        Raises `ExecutionError` for an order that goes no further.
-        """
-        in_flight = self.in_flight
-        in_flight.enter()
-        try:
-            order = read(data, order_type, self._clock.time_ns(), self._new_order_id)
-            if call.users is not None:
-                call.require_user(order.user_id)
-            finish = Finish(in_flight, self._outcomes, answer)
-            return self._executor.submit(order, call.deadline_ns, finish)
-        except BaseException:
-            in_flight.leave()
-            raise
+    def read_otherwise(
+        self, data: bytes, order_type: OrderType | None, received_time_ns: int
+    ) -> Order:
+        """An order about which something is unusual. Raises `InvalidArgument`."""
+        return read(data, order_type, received_time_ns, self._new_order_id)

@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from execution._order import read_order
 from execution.decimals import canonical
 from execution.errors import FieldViolation, InvalidArgument
 from execution.model import Direction, Order, OrderType, TimeInForce, TriggerBy
@@ -104,11 +103,8 @@ def read(
 ) -> Order:
     """The order of a serialised OrderRequest; `order_type` None: its own field says.
 
-    Raises `InvalidArgument`.
+    The long way, for what `_order.read_order` finds unusual. Raises `InvalidArgument`.
     """
-    order = read_order(data, order_type, received_time_ns)
-    if order is not None:
-        return order
     try:
         request = pb.OrderRequest.FromString(data)
     except DecodeError as error:

@@ -16,7 +16,7 @@ from execution.server.batches import BatchOrders, OrderPipeline
 from execution.server.messages import position_message, report_message, update_message
 from execution.server.orders import Orders
 from execution.server.requests import modification, order_key, position_key, watch_terms
-from execution.server.rpcs import Answer, PipelineRpc, PlainRpc, Replies, Rpc, StreamRpc, UnaryRpc
+from execution.server.rpcs import PipelineRpc, PlainRpc, Replies, Rpc, StreamRpc, UnaryRpc
 from execution.stop_orders import StopOrders
 from execution.v1 import execution_pb2 as pb
 
@@ -38,8 +38,8 @@ class ExecutionServicer:
     def rpcs(self) -> tuple[Rpc, ...]:
         """Every rpc that is served."""
         return (
-            PlainRpc("ExecuteMarketOrder", partial(self._execute, OrderType.MARKET)),
-            PlainRpc("ExecuteSLOrder", partial(self._execute, OrderType.SL)),
+            PlainRpc("ExecuteMarketOrder", partial(self._orders.execute, OrderType.MARKET)),
+            PlainRpc("ExecuteSLOrder", partial(self._orders.execute, OrderType.SL)),
             PlainRpc("ExecuteBatch", BatchOrders(self._orders).handle),
             PipelineRpc("ExecuteStream", partial(OrderPipeline, self._orders)),
             UnaryRpc("CancelOrder", pb.CancelOrderRequest, self.cancel_order),
@@ -48,12 +48,6 @@ class ExecutionServicer:
             UnaryRpc("GetPosition", pb.GetPositionRequest, self.get_position),
             StreamRpc("WatchOrders", pb.WatchOrdersRequest, self.watch_orders),
         )
-
-    def _execute(self, order_type: OrderType, data: bytes, call: Call, answer: Answer) -> None:
-        """Executes now, or rests; the present state if the order id is known."""
-        cancel = self._orders.take(data, order_type, call, answer)
-        if cancel is not None:
-            answer.on_gone(cancel)
 
     async def cancel_order(self, request: pb.CancelOrderRequest, call: Call) -> pb.ExecutionReport:
         """Cancels an order that rests; the same answer again if it is cancelled already."""

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from execution._call import Counted
+from execution._call import CallCounts, Counted
 from execution.errors import StatusCode
-from execution.server.observe import RpcMetrics
 
 __all__ = [
     "MESSAGE_BYTES_MAX", "REPLY_BYTES_MAX", "AnyCall", "Counted", "Metadata", "PlainCall",
@@ -37,7 +36,7 @@ class PlainCall(AnyCall, Protocol):
     It is what a servicer answers through: see `execution.server.rpcs.Answer`.
     """
 
-    metrics: RpcMetrics | None
+    metrics: CallCounts | None
     """Where it is counted once it is answered, None if nobody counts."""
     since: float
     """When it began, by `perf_counter`."""

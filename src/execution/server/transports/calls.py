@@ -7,12 +7,12 @@ INVALID_ARGUMENT and not the INTERNAL that a transport would make of it.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from time import perf_counter
 from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from execution._call import Entrance
 from execution.errors import Draining, StatusCode
 from execution.ports import Clock
 from execution.server.admission import Call, Tokens
@@ -29,7 +29,6 @@ from execution.server.transports.answers import (
 from execution.server.transports.call import (
     AnyCall,
     Counted,
-    PlainCall,
     PlainHandler,
     PlainStreamHandler,
     StreamCall,
@@ -55,6 +54,7 @@ class Calls:
         self._streams: set[asyncio.Timeout] = set()
         """Of every stream of replies; to reschedule it ends the stream."""
         self._pipelines: set[Pipeline] = set()
+        self._entrances: list[Entrance] = []
         self._draining = False
         self._refused = 0
 
@@ -62,25 +62,16 @@ class Calls:
 
     def plain(self, rpc: PlainRpc) -> PlainHandler:
         """A handler for bytes, without a task."""
-        metrics = self._counters(rpc.method)
-        answer = rpc.handle
-        anybody = self._tokens is None
-
-        def handle(data: bytes, plain: PlainCall) -> None:
-            plain.metrics = metrics
-            plain.since = perf_counter()
-            metrics.started += 1
-            try:
-                if self._draining:
-                    self.require_open()
-                if anybody and plain.deadline is None:
-                    answer(data, _ANYBODY, plain)
-                else:
-                    answer(data, self._call(plain), plain)
-            except Exception as error:  # noqa: BLE001 - the boundary: a bug must not kill the server
-                plain.fail(error)
-
-        return handle
+        entrance = Entrance(
+            self._counters(rpc.method),
+            rpc.handle,
+            _ANYBODY if self._tokens is None else None,
+            self._call,
+            self.require_open,
+        )
+        entrance.closed = self._draining
+        self._entrances.append(entrance)
+        return entrance
 
     def pipeline(self, rpc: PipelineRpc) -> PlainStreamHandler:
         """A handler for a stream of bytes, without a task."""
@@ -138,6 +129,8 @@ class Calls:
     async def drain(self, seconds: float) -> None:
         """Ends streams, refuses new calls, and waits for those under way, for so long at most."""
         self._draining = True
+        for entrance in self._entrances:
+            entrance.closed = True
         for stream in self._streams:
             stream.reschedule(asyncio.get_running_loop().time())
         for pipeline in list(self._pipelines):

@@ -27,6 +27,7 @@ from execution.server.transports.http2.headers import (
     initial_headers,
     trailers_of,
 )
+from execution.server.transports.http2.library import Http2
 from execution.server.transports.http2.limits import Limits
 
 _COMPRESSED_FROM_BYTES: Final = 1_024
@@ -42,7 +43,7 @@ _log = logging.getLogger(__name__)
 class Link(Protocol):
     """What a call needs of its connection."""
 
-    h2: ngh2.Connection
+    h2: Http2
     limits: Limits
     deadlines: Deadlines
     peer: str

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import ngh2
 from grpc import StatusCode
-from ngh2 import DataReceived, RequestReceived, StreamClosed
 
-from execution._call import Conversation, know_ngh2, same_headers
+from execution._call import Conversation, same_headers
 from execution.http2.wire import Headers, WireError, timeout_seconds
 from execution.server.transports.http2.call import Call
 from execution.server.transports.http2.headers import refusal
+from execution.server.transports.http2.library import server_connection
 from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.methods import Methods
 from execution.server.transports.http2.plain_call import PlainCall
@@ -18,8 +18,6 @@ from execution.server.transports.http2.plain_stream import PlainStreamCall
 from execution.server.transports.http2.rate import Allowance
 from execution.server.transports.http2.request import Request, read_request
 from execution.server.transports.http2.task_call import TaskCall
-
-know_ngh2(ngh2.NGH2Error, DataReceived, RequestReceived, StreamClosed)
 
 NOTICE: Final = b"shutdown"
 """Of the PING that follows a notice of shutdown: who answers it has read the notice."""
@@ -36,7 +34,7 @@ class Session(Conversation):
     def __init__(
         self, methods: Methods, limits: Limits, config: ngh2.Configuration, now: float
     ) -> None:
-        self.h2 = ngh2.Connection(ngh2.Role.SERVER, config)
+        self.h2 = server_connection(config)
         self.heard_at = now
         """When bytes last came, on the event loop's clock."""
         self.granted_at = now
