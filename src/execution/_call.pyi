@@ -61,14 +61,14 @@ class Counted:
 @final
 class Entrance:
     closed: bool
-    def __init__(
-        self,
+    def __new__(
+        cls,
         metrics: CallCounts,
         answer: Callable[[bytes, Admitted, PlainCall], None],
         anybody: Admitted | None,
         known: Callable[[PlainCall], Admitted],
         refuse: Callable[[], object],
-    ) -> None: ...
+    ) -> Self: ...
     def __call__(self, message: bytes, plain: PlainCall, /) -> None: ...
 
 @disjoint_base

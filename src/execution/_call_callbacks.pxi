@@ -1,5 +1,21 @@
 # What the library calls. None may raise through it: what is raised waits in `_error`.
 
+cdef Py_ssize_t _collect(
+    void *session, const uint8_t *data, size_t size, int flags, void *user
+) noexcept:
+    """Takes what there is room for. A frame counts as sent once all of it was taken."""
+    cdef ServerConnection self = <ServerConnection>user
+    cdef _Output *output = self._output
+    cdef size_t taken = min(size, output.most - output.size)
+    if not taken:
+        return _E_WOULDBLOCK
+    try:
+        _write(output, data, taken)
+        return taken
+    except BaseException as error:
+        return self._failed_in_callback(error)
+
+
 cdef int _begin_headers(void *session, const h2_frame *frame, void *user) noexcept:
     _forget_fields(&(<ServerConnection>user)._fields)
     return 0
@@ -70,6 +86,7 @@ cdef int _frame_came(void *session, const h2_frame *frame, void *user) noexcept:
                 if type(data) is list:
                     data = b"".join(data)
             self._data = None
+            self._unacknowledged += PyBytes_GET_SIZE(data)
             _add_event(&self._events, _DATA_CAME, stream_id, data, end_stream, 0)
         else:
             event = _seldom_event(self, frame)
@@ -211,6 +228,7 @@ cdef void _random_bytes(uint8_t *to, size_t size) noexcept:
 
 
 cdef void _set_callbacks(void *callbacks) noexcept:
+    on_send(callbacks, _collect)
     on_begin_headers(callbacks, _begin_headers)
     on_header(callbacks, _header)
     on_invalid_header(callbacks, _invalid_header)

@@ -72,7 +72,7 @@ cdef class Entrance:
     cdef CallCounts metrics
     cdef object answer, anybody, known, refuse
 
-    def __init__(self, CallCounts metrics not None, answer, anybody, known, refuse):
+    def __cinit__(self, CallCounts metrics not None, answer, anybody, known, refuse):
         self.metrics = metrics
         self.answer = answer
         self.anybody = anybody

@@ -97,14 +97,17 @@ cdef h2_header *_headers_of(tuple headers, h2_header *usual) except NULL:
             raise MemoryError
     try:
         for at in range(count):
-            name, value = headers[at]
+            pair = headers[at]
+            # Of a tuple, because it keeps the texts until the library has copied them.
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise TypeError("each header must be a pair of bytes")
+            name, value = (<tuple>pair)[0], (<tuple>pair)[1]
             if name is None or value is None:
                 raise TypeError("each header must be a pair of bytes")
-            # The texts are somebody's who waits for us; the library copies them.
             made[at] = h2_header(
                 <uint8_t *>PyBytes_AS_STRING(name), <uint8_t *>PyBytes_AS_STRING(value),
                 PyBytes_GET_SIZE(name), PyBytes_GET_SIZE(value),
-                _NO_INDEX if type(headers[at]) is _never_indexed else 0,
+                _NO_INDEX if type(pair) is _never_indexed else 0,
             )
     except BaseException:
         if made != usual:

@@ -104,6 +104,8 @@ typedef int (*h2_on_header)(void *session, const h2_frame *frame, void *name, vo
                             uint8_t flags, void *user);
 typedef int (*h2_on_data)(void *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
                           size_t bytes, void *user);
+typedef ptrdiff_t (*h2_on_send)(void *session, const uint8_t *data, size_t bytes, int flags,
+                                void *user);
 typedef int (*h2_on_close)(void *session, int32_t stream_id, uint32_t error_code, void *user);
 typedef void (*h2_random)(uint8_t *to, size_t bytes);
 
@@ -112,6 +114,7 @@ typedef void (*h2_random)(uint8_t *to, size_t bytes);
     F(const char *, strerror, (int))                                                          \
     F(int, session_callbacks_new, (void **))                                                  \
     F(void, session_callbacks_del, (void *))                                                  \
+    F(void, session_callbacks_set_send_callback2, (void *, h2_on_send))                       \
     F(void, session_callbacks_set_on_begin_headers_callback, (void *, h2_on_frame))           \
     F(void, session_callbacks_set_on_header_callback2, (void *, h2_on_header))                \
     F(void, session_callbacks_set_on_invalid_header_callback2, (void *, h2_on_header))        \
@@ -137,7 +140,7 @@ typedef void (*h2_random)(uint8_t *to, size_t bytes);
     F(int, session_server_new2, (void **, const void *, void *, const void *))                \
     F(void, session_del, (void *))                                                            \
     F(ptrdiff_t, session_mem_recv2, (void *, const uint8_t *, size_t))                        \
-    F(ptrdiff_t, session_mem_send2, (void *, const uint8_t **))                               \
+    F(int, session_send, (void *))                                                            \
     F(int, session_want_read, (void *))                                                       \
     F(int, session_want_write, (void *))                                                      \
     F(int, session_consume, (void *, int32_t, size_t))                                        \

@@ -78,6 +78,7 @@ cdef extern from "_call_nghttp2.h":
     ctypedef int (*h2_on_data)(
         void *, uint8_t, int32_t, const uint8_t *, size_t, void *
     ) noexcept
+    ctypedef Py_ssize_t (*h2_on_send)(void *, const uint8_t *, size_t, int, void *) noexcept
     ctypedef int (*h2_on_close)(void *, int32_t, uint32_t, void *) noexcept
     ctypedef void (*h2_random)(uint8_t *, size_t) noexcept
 
@@ -85,6 +86,7 @@ cdef extern from "_call_nghttp2.h":
     const char *strerror "h2.call.strerror"(int)
     int callbacks_new "h2.call.session_callbacks_new"(void **)
     void callbacks_del "h2.call.session_callbacks_del"(void *)
+    void on_send "h2.call.session_callbacks_set_send_callback2"(void *, h2_on_send)
     void on_begin_headers "h2.call.session_callbacks_set_on_begin_headers_callback"(
         void *, h2_on_frame)
     void on_header "h2.call.session_callbacks_set_on_header_callback2"(void *, h2_on_header)
@@ -118,7 +120,7 @@ cdef extern from "_call_nghttp2.h":
     int server_new "h2.call.session_server_new2"(void **, const void *, void *, const void *)
     void session_del "h2.call.session_del"(void *)
     Py_ssize_t mem_recv "h2.call.session_mem_recv2"(void *, const uint8_t *, size_t)
-    Py_ssize_t mem_send "h2.call.session_mem_send2"(void *, const uint8_t **)
+    int session_send "h2.call.session_send"(void *)
     int want_read "h2.call.session_want_read"(void *)
     int want_write "h2.call.session_want_write"(void *)
     int consume "h2.call.session_consume"(void *, int32_t, size_t)
@@ -170,6 +172,7 @@ cdef enum:
     _INTERNAL_ERROR = 0x02
 
     _E_INVALID_ARGUMENT = -501
+    _E_WOULDBLOCK = -504
     _E_DEFERRED = -508
     _E_STREAM_CLOSED = -510
     _E_STREAM_CLOSING = -511

@@ -25,8 +25,8 @@ cdef class ServerConnection:
     cdef tuple _latest_told
     cdef object _data
     cdef int32_t _data_stream_id
-    cdef const uint8_t *_rest
-    cdef size_t _rest_bytes
+    cdef _Output *_output
+    cdef size_t _unacknowledged
     cdef object _error
     cdef size_t _header_bytes_max, _headers_max
     cdef bint _active, _failed, _terminating, _closing, _closed
@@ -102,13 +102,20 @@ cdef class ServerConnection:
         self.acknowledge(amount, stream_id)
 
     cdef int acknowledge(self, size_t amount, int32_t stream_id) except -1:
-        self._require_active()
+        self._released(amount)
         return self._require(consume(self._session, stream_id, amount)) if amount else 0
 
     cdef int acknowledge_last(self, size_t amount) except -1:
         """As above, for a stream on which no more comes: other streams have room again."""
-        self._require_active()
+        self._released(amount)
         return self._require(consume_connection(self._session, amount))
+
+    cdef inline int _released(self, size_t amount) except -1:
+        self._require_active()
+        if amount > self._unacknowledged:
+            raise ValueError("amount exceeds unacknowledged data")
+        self._unacknowledged -= amount
+        return 0
 
     # What it is sent.
 
@@ -122,35 +129,27 @@ cdef class ServerConnection:
 
     cdef bytes _send(self, size_t most):
         cdef uint8_t usual[_OUTPUT_BYTES]
-        cdef uint8_t *output = usual
-        cdef size_t size = 0, room = _OUTPUT_BYTES, part
-        cdef Py_ssize_t made = 0
+        cdef _Output output = _Output(&usual[0], &usual[0], 0, _OUTPUT_BYTES, most)
+        cdef int result
+        if not most:
+            return b""
+        self._output = &output
         try:
-            while size < most:
-                if not self._rest_bytes:
-                    made = mem_send(self._session, &self._rest)
-                    if made <= 0:
-                        break
-                    self._rest_bytes = made
-                part = min(self._rest_bytes, most - size)
-                if part > room - size:
-                    output = _grown(output, usual, size, &room, part)
-                memcpy(output + size, self._rest, part)
-                size += part
-                self._rest += part
-                self._rest_bytes -= part
-            if made < 0:
-                self._raise_deferred(<int>made)
+            # Asks `_collect` to take each frame.
+            result = session_send(self._session)
+            if result < 0:
+                self._raise_deferred(result)
             if self._closing:
                 self._look_for_the_end()
-            return PyBytes_FromStringAndSize(<char *>output, size)
+            return PyBytes_FromStringAndSize(<char *>output.at, output.size)
         except BaseException:
             # What the library has made once, it does not make again.
             self._fail()
             raise
         finally:
-            if output != usual:
-                PyMem_Free(output)
+            self._output = NULL
+            if output.at != &usual[0]:
+                PyMem_Free(output.at)
 
     def initiate_connection(self, settings):
         """Says hello, with the settings by their numbers."""
@@ -173,8 +172,7 @@ cdef class ServerConnection:
 
     def send_response(self, int32_t stream_id, headers, *, bint end_stream=False):
         """Begins the answer, and ends it too if there is no body to come."""
-        self._require_active()
-        self._respond(stream_id, headers, self._new_stream(stream_id), end_stream)
+        self._respond(stream_id, tuple(headers), None, None, end_stream)
 
     def send_data(self, int32_t stream_id, bytes data not None, *, bint end_stream=False):
         """Adds to the body of an answer."""
@@ -192,24 +190,12 @@ cdef class ServerConnection:
         for name, value in trailers:
             if type(name) is not bytes or type(value) is not bytes:
                 raise TypeError("each header must be a pair of bytes")
-        Py_INCREF(trailers)
-        stream.trailers = <PyObject *>trailers
-        stream.ended = True
+        _end_with(stream, trailers)
         self._resume(stream_id, stream, True)
 
-    cdef int answer(
-        self, int32_t stream_id, tuple headers, bytes data, tuple trailers
-    ) except -1:
+    cdef int answer(self, int32_t stream_id, tuple headers, bytes data, tuple trailers) except -1:
         """A whole answer, as the three above one after the other."""
-        cdef _Stream *stream
-        self._require_active()
-        stream = self._new_stream(stream_id)
-        Py_INCREF(trailers)
-        stream.trailers = <PyObject *>trailers
-        stream.ended = True
-        _add_chunk(stream, data)
-        self._queued += PyBytes_GET_SIZE(data)
-        return self._respond(stream_id, headers, stream, False)
+        return self._respond(stream_id, headers, data, trailers, False)
 
     def reset_stream(self, int32_t stream_id, uint32_t error_code):
         """Ends a stream at once."""
@@ -264,30 +250,30 @@ cdef class ServerConnection:
 
     # Streams.
 
-    cdef _Stream *_new_stream(self, int32_t stream_id) except NULL:
-        cdef _Stream *stream
-        if stream_user_data(self._session, stream_id) != NULL:
-            raise _ngh2.StreamProtocolError("a response is already pending")
-        stream = _add_stream(&self._streams)
-        if set_stream_user_data(self._session, stream_id, stream):
-            self._drop_stream(stream)
-            raise _ngh2.StreamUnavailableError("stream does not exist")
-        return stream
-
     cdef int _respond(
-        self, int32_t stream_id, headers, _Stream *stream, bint end_stream
+        self, int32_t stream_id, tuple headers, bytes data, tuple trailers, bint end_stream
     ) except -1:
         cdef h2_header usual[_HEADERS_USUAL]
         cdef h2_header *made = NULL
         cdef h2_body body
-        cdef tuple kept = tuple(headers)
-        stream.has_body = not end_stream
-        body.source.ptr = stream
-        body.read = _read_body
+        cdef _Stream *stream
+        self._require_active()
+        if stream_user_data(self._session, stream_id) != NULL:
+            raise _ngh2.StreamProtocolError("a response is already pending")
+        stream = _add_stream(&self._streams)
         try:
-            made = _headers_of(kept, usual)
+            stream.has_body = not end_stream
+            if trailers is not None:
+                _end_with(stream, trailers)
+                _add_chunk(stream, data)
+                self._queued += PyBytes_GET_SIZE(data)
+            body.source.ptr = stream
+            body.read = _read_body
+            made = _headers_of(headers, usual)
+            if set_stream_user_data(self._session, stream_id, stream):
+                raise _ngh2.StreamUnavailableError("stream does not exist")
             self._require(submit_response(
-                self._session, stream_id, made, len(kept), NULL if end_stream else &body
+                self._session, stream_id, made, len(headers), NULL if end_stream else &body
             ))
         except BaseException:
             if self._session != NULL:
@@ -379,8 +365,6 @@ cdef class ServerConnection:
         _forget_fields(&self._latest)
         self._latest_told = None
         self._data = self._error = None
-        self._rest = NULL
-        self._rest_bytes = 0
 
     cdef int _look_for_the_end(self) except -1:
         """After a GOAWAY, the connection ends once neither side has anything to say."""

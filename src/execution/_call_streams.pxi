@@ -56,6 +56,12 @@ cdef int _add_chunk(_Stream *stream, bytes data) except -1:
     return 0
 
 
+cdef void _end_with(_Stream *stream, tuple trailers) noexcept:
+    Py_INCREF(trailers)
+    stream.trailers = <PyObject *>trailers
+    stream.ended = True
+
+
 cdef void _drop_chunk(_Stream *stream) noexcept:
     cdef _Chunk *chunk = stream.first
     stream.first = chunk.next
@@ -89,15 +95,28 @@ cdef void _clear(_Stream *stream) noexcept:
         stream.trailers = NULL
 
 
-cdef uint8_t *_grown(
-    uint8_t *output, uint8_t *usual, size_t size, size_t *room, size_t more
-) except NULL:
-    """Room for as much more; what was `usual` is on the stack and is left there."""
-    cdef size_t wanted = max(2 * room[0], size + more)
-    cdef uint8_t *grown = <uint8_t *>PyMem_Realloc(NULL if output == usual else output, wanted)
-    if grown == NULL:
-        raise MemoryError
-    if output == usual:
-        memcpy(grown, usual, size)
-    room[0] = wanted
-    return grown
+# What is written at once: first into `usual`, on the stack of who asks.
+cdef struct _Output:
+    uint8_t *usual
+    uint8_t *at
+    size_t size
+    size_t room
+    size_t most
+
+
+cdef int _write(_Output *output, const uint8_t *data, size_t size) except -1:
+    cdef size_t room = output.room
+    cdef uint8_t *grown
+    if size > room - output.size:
+        room = max(2 * room, output.size + size)
+        grown = <uint8_t *>PyMem_Realloc(
+            NULL if output.at == output.usual else output.at, room
+        )
+        if grown == NULL:
+            raise MemoryError
+        if output.at == output.usual:
+            memcpy(grown, output.usual, output.size)
+        output.at, output.room = grown, room
+    memcpy(output.at + output.size, data, size)
+    output.size += size
+    return 0

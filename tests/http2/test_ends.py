@@ -1,14 +1,19 @@
 """How calls end before they are answered: deadlines, cancellation, clients and servers that go."""
 
 import asyncio
+from typing import Any
 
+import ngh2
 import pytest
 from http2.conftest import Serve, Served
+from http2.harness import MemoryTransport
 from http2.raw_client import RawClient
 from http2.service import path
 
 from execution.http2.wire import framed
+from execution.server.transports.http2.connection import _WRITE_BYTES, Connection
 from execution.server.transports.http2.limits import Limits
+from execution.server.transports.http2.server import Http2Server
 
 CANCEL = 8
 INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE = 3, 4, 14
@@ -21,6 +26,7 @@ HOLDING = {
     "Replies": [b"100,50000"],
 }
 """Rpcs that do not end by themselves, and the messages that begin them."""
+_WINDOW = 2**31 - 1
 holding = pytest.mark.parametrize("kind", HOLDING)
 
 
@@ -162,3 +168,40 @@ async def test_stop_in_the_middle_of_everything_leaves_nothing(serve: Serve) -> 
     await served.service.until(lambda: served.service.entered > 100)
     await served.server.stop()
     assert served.server.connections == 0
+
+
+async def test_an_answer_whose_end_a_write_cuts_off_is_sent_whole_before_the_end() -> None:
+    # Some of these sizes put the end of a write into the trailers.
+    for beyond in range(300, 360):
+        assert await answered_late(2 * _WRITE_BYTES - beyond), beyond
+
+
+async def answered_late(size: int) -> bool:
+    """Whether an answer of this size arrives whole, of a connection that ends with it."""
+    held: list[Any] = []
+    server = Http2Server(Limits())
+    server.add_plain_handlers("s.S", {"M": lambda _data, call: held.append(call)})
+    connection = Connection(server)
+    wire = MemoryTransport(connection)
+    connection.connection_made(wire)
+    client = ngh2.Connection(ngh2.Role.CLIENT)
+    client.initiate_connection({ngh2.Setting.INITIAL_WINDOW_SIZE: _WINDOW})
+    client.set_local_window_size(_WINDOW)
+    stream = client.send_request(
+        [
+            (b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"t"),
+            (b":path", b"/s.S/M"), (b"te", b"trailers"), (b"content-type", b"application/grpc"),
+        ]
+    )  # fmt: skip
+    client.send_data(stream, framed(b""), end_stream=True)
+    connection.data_received(client.data_to_send())
+    connection.go_away()
+    wire.reads = False
+    held[0].reply(bytes(size))
+    connection.flush()
+    wire.read_on(reads=True)
+    await asyncio.sleep(0)
+    client.receive_data(bytes(wire.written))
+    kinds = {type(event) for event in client.events()}
+    assert wire.closing
+    return {ngh2.TrailersReceived, ngh2.GoAwayReceived} <= kinds

@@ -137,6 +137,9 @@ class Entered(Counted):
         self.deadline = deadline
         self.failed: list[Exception] = []
 
+    def enter(self, entrance: Any, message: bytes) -> None:
+        entrance(message, self)
+
     def fail(self, error: Exception) -> None:
         self.failed.append(error)
 
@@ -153,13 +156,13 @@ def test_a_call_is_counted_and_passed_on_with_what_is_known_of_its_caller() -> N
     answered: list[Any] = []
     enter, metrics = entrance(lambda *what: answered.append(what))
     quick, patient = Entered(), Entered(1.0)
-    enter(b"1", quick)  # type: ignore[arg-type]  # as much of a call as is asked for
-    enter(b"2", patient)  # type: ignore[arg-type]
+    quick.enter(enter, b"1")
+    patient.enter(enter, b"2")
     assert answered == [(b"1", "anybody", quick), (b"2", ("known", patient), patient)]
     assert metrics.started == 2
     assert quick.metrics is metrics
     with_tokens, _ = entrance(lambda *what: answered.append(what), anybody=None)
-    with_tokens(b"3", quick)  # type: ignore[arg-type]
+    quick.enter(with_tokens, b"3")
     assert answered[2] == (b"3", ("known", quick), quick)
 
 
@@ -174,8 +177,8 @@ def test_what_is_raised_is_what_the_call_fails_with() -> None:
 
     enter, metrics = entrance(raising(bug), refuse=raising(closed))
     call = Entered()
-    enter(b"", call)  # type: ignore[arg-type]
+    call.enter(enter, b"")
     enter.closed = True
-    enter(b"", call)  # type: ignore[arg-type]
+    call.enter(enter, b"")
     assert call.failed == [bug, closed]
     assert metrics.started == 2, "who is refused has called, too"
