@@ -86,6 +86,16 @@ cdef tuple _told(_Fields *fields, _Fields *before, tuple told_before):
     return tuple(told)
 
 
+cdef int _require_pair(pair) except -1:
+    # A tuple, because it keeps the texts until the library has copied them.
+    if not (
+        isinstance(pair, tuple) and len(<tuple>pair) == 2
+        and PyBytes_CheckExact((<tuple>pair)[0]) and PyBytes_CheckExact((<tuple>pair)[1])
+    ):
+        raise TypeError("each header must be a pair of bytes")
+    return 0
+
+
 cdef h2_header *_headers_of(tuple headers, h2_header *usual) except NULL:
     """As the library wants them: in `usual` if it is large enough, else to be freed."""
     cdef h2_header *made = usual
@@ -98,16 +108,12 @@ cdef h2_header *_headers_of(tuple headers, h2_header *usual) except NULL:
     try:
         for at in range(count):
             pair = headers[at]
-            # Of a tuple, because it keeps the texts until the library has copied them.
-            if not isinstance(pair, tuple) or len(pair) != 2:
-                raise TypeError("each header must be a pair of bytes")
+            _require_pair(pair)
             name, value = (<tuple>pair)[0], (<tuple>pair)[1]
-            if name is None or value is None:
-                raise TypeError("each header must be a pair of bytes")
             made[at] = h2_header(
                 <uint8_t *>PyBytes_AS_STRING(name), <uint8_t *>PyBytes_AS_STRING(value),
                 PyBytes_GET_SIZE(name), PyBytes_GET_SIZE(value),
-                _NO_INDEX if type(pair) is _never_indexed else 0,
+                _NO_INDEX if type(pair) is not tuple and isinstance(pair, _never_indexed) else 0,
             )
     except BaseException:
         if made != usual:

@@ -155,11 +155,13 @@ cdef class ServerConnection:
         """Says hello, with the settings by their numbers."""
         cdef h2_setting entries[16]
         cdef size_t count = 0
-        if self._active or self._failed:
+        if self._failed:
+            self._raise_state()
+        if self._active:
             raise _ngh2.ConnectionStateError("Connection is already initiated")
-        if len(settings) > 16:
-            raise ValueError("settings: 16 at most")
         for name, value in settings.items():
+            if count == 16:
+                raise ValueError("settings: 16 at most")
             entries[count] = h2_setting(name, value)
             count += 1
         self._require(submit_settings(self._session, 0, entries, count))
@@ -187,9 +189,8 @@ cdef class ServerConnection:
         """Ends the answer, once its body is sent."""
         cdef tuple trailers = tuple(headers)
         cdef _Stream *stream = self._open_stream(stream_id)
-        for name, value in trailers:
-            if type(name) is not bytes or type(value) is not bytes:
-                raise TypeError("each header must be a pair of bytes")
+        for pair in trailers:
+            _require_pair(pair)
         _end_with(stream, trailers)
         self._resume(stream_id, stream, True)
 
