@@ -17,8 +17,6 @@ from execution.server.transports.http2.request import Read, Request
 BEGIN: Final[Headers]
 OK_TRAILERS: Final[Headers]
 
-ANSWERED_MAX: Final[int]
-
 def know_ngh2(module: ModuleType) -> None: ...
 def find_nghttp2(address: Callable[[str], int | None]) -> bool: ...
 def same_headers(one: Headers, other: Headers, but: int = -1) -> bool: ...
@@ -59,14 +57,18 @@ class Counted:
     def count_out(self, code: int) -> None: ...
 
 @final
-class Entrance:
+class Door:
     closed: bool
+
+@final
+class Entrance:
     def __new__(
         cls,
         metrics: CallCounts,
         answer: Callable[[bytes, Admitted, PlainCall], None],
         anybody: Admitted | None,
         known: Callable[[PlainCall], Admitted],
+        door: Door,
         refuse: Callable[[], object],
     ) -> Self: ...
     def __call__(self, message: bytes, plain: PlainCall, /) -> None: ...

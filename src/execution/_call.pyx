@@ -116,26 +116,22 @@ cdef class Exchange(Counted):
             message = _only_message(data, self._message_bytes_max)
         if message is None:
             self._received_otherwise(data, end_stream)
-        elif self._entrance is not None:
-            self._enter(message)
         else:
-            self._handle(message)
+            self._hand_over(message)
         return 0
 
     def _handle(self, bytes message not None):
         """Hands the one message to the handler."""
+        self._hand_over(message)
+
+    cdef int _hand_over(self, bytes message) except -1:
         try:
-            self.request.method.plain(message, self)
+            if self._entrance is not None:
+                _pass_on(self._entrance, message, self)
+            else:
+                self.request.method.plain(message, self)
         except Exception as error:
             # The boundary: a bug must not kill the server.
-            self.fallen(error)
-
-    cdef int _enter(self, bytes message) except -1:
-        """As `_handle`, for a handler that is known to be an entrance."""
-        try:
-            _pass_on(self._entrance, message, self)
-        except Exception as error:
-            # The boundary, as above.
             self.fallen(error)
         return 0
 

@@ -161,7 +161,7 @@ cdef int _frame_sent(void *session, const h2_frame *frame, void *user) noexcept:
 
 
 cdef int _not_sent(void *session, const h2_frame *frame, int why, void *user) noexcept:
-    """An answer whose headers cannot be sent ends its stream: else its client would wait for ever."""
+    """An answer whose headers cannot be sent ends its stream; else its client would wait on."""
     cdef ServerConnection self = <ServerConnection>user
     cdef int result
     if frame.head.type != _HEADERS or why in (
@@ -169,12 +169,12 @@ cdef int _not_sent(void *session, const h2_frame *frame, int why, void *user) no
     ):
         return 0
     result = submit_rst_stream(session, 0, frame.head.stream_id, _INTERNAL_ERROR)
-    if result < 0 and result not in (_E_STREAM_CLOSED, _E_STREAM_CLOSING, _E_SESSION_CLOSING):
-        try:
-            raise _error_of(result)
-        except BaseException as error:
-            return self._failed_in_callback(error)
-    return 0
+    if result in (_E_STREAM_CLOSED, _E_STREAM_CLOSING, _E_SESSION_CLOSING):
+        return 0
+    try:
+        return _check(result)
+    except BaseException as error:
+        return self._failed_in_callback(error)
 
 
 cdef int _stream_closed(

@@ -94,7 +94,7 @@ cdef class Conversation:
         return 0
 
     cdef int _look_at(self, link) except -1:
-        """Whether `_read` asks for a usual call: of a class that opens and receives as ours does."""
+        """Whether `_read` asks for a usual call, of a class that opens and receives as ours."""
         kind, plain = self._kind, self._read.method.plain
         self._entrance = None
         if (

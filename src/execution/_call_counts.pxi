@@ -3,14 +3,12 @@
 cdef enum:
     _ANSWERED_MAX = 1024
 
-ANSWERED_MAX = _ANSWERED_MAX
-
 
 cdef class CallCounts:
     """The numbers of an rpc that every call touches; a subclass has the others.
 
     `answered` are the seconds of calls that ended OK and are not in the others yet, at most
-    `ANSWERED_MAX`: then `settle` is called. It and `ended(code, seconds)` are the subclass's.
+    `_ANSWERED_MAX`: then `settle` is called. It and `ended(code, seconds)` are the subclass's.
     """
 
     cdef public Py_ssize_t started
@@ -60,19 +58,29 @@ cdef int _count_answered(Counted call) except -1:
 
 
 @cython.final
+cdef class Door:
+    """Whether calls are let in, for everybody who asks."""
+
+    cdef public bint closed
+
+
+@cython.final
 cdef class Entrance:
     """The handler of a unary rpc that needs no task: counts a call and passes it on.
 
     `answer(message, call, plain)` answers it; `call` is `anybody` where the caller set no deadline,
-    else, and where `anybody` is None, what `known(plain)` says. While `closed`, `refuse` is called
-    first, and raises. What is raised is what the call fails with.
+    else, and where `anybody` is None, what `known(plain)` says. While the door is closed,
+    `refuse` is called first, and raises. What is raised is what the call fails with.
     """
 
-    cdef public bint closed
+    cdef Door door
     cdef CallCounts metrics
     cdef object answer, anybody, known, refuse
 
-    def __cinit__(self, CallCounts metrics not None, answer, anybody, known, refuse):
+    def __cinit__(
+        self, CallCounts metrics not None, answer, anybody, known, Door door not None, refuse
+    ):
+        self.door = door
         self.metrics = metrics
         self.answer = answer
         self.anybody = anybody
@@ -86,7 +94,7 @@ cdef class Entrance:
 cdef int _pass_on(Entrance entrance, bytes message, Counted plain) except -1:
     _count_in(plain, entrance.metrics)
     try:
-        if entrance.closed:
+        if entrance.door.closed:
             entrance.refuse()
         call = entrance.anybody
         if call is None or plain.deadline is not None:

@@ -25,14 +25,8 @@ cdef int _add_event(
     _Events *events, int kind, int32_t stream_id, object payload, bint end_stream,
     uint32_t error_code,
 ) except -1:
-    cdef size_t room
-    cdef _Event *grown
     if events.count == events.room:
-        room = 2 * events.room if events.room else 64
-        grown = <_Event *>PyMem_Realloc(events.at, room * sizeof(_Event))
-        if grown == NULL:
-            raise MemoryError
-        events.at, events.room = grown, room
+        events.at = <_Event *>_doubled(events.at, &events.room, 64, sizeof(_Event))
     Py_INCREF(payload)
     events.at[events.count] = _Event(kind, stream_id, error_code, end_stream, <PyObject *>payload)
     events.count += 1

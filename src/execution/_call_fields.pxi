@@ -1,7 +1,7 @@
 # The headers of a block, as the library holds them, and as they are told.
 #
-# Most clients repeat their headers, and then the library hands out the very texts of its table: what
-# is equal to the request before is recognised by its address, and told by the same objects.
+# Most clients repeat their headers, and then the library hands out the very texts of its table:
+# what is equal to the request before is recognised by its address, and told by the same objects.
 
 cdef struct _Field:
     void *name
@@ -20,15 +20,19 @@ cdef enum:
     _HEADERS_USUAL = 16  # of an answer
 
 
+cdef void *_doubled(void *items, size_t *room, size_t least, size_t each) except NULL:
+    """An array with room for twice as many, `least` at first; `room` is how many."""
+    cdef size_t wanted = max(2 * room[0], least)
+    cdef void *grown = PyMem_Realloc(items, wanted * each)
+    if grown == NULL:
+        raise MemoryError
+    room[0] = wanted
+    return grown
+
+
 cdef int _add_field(_Fields *fields, void *name, void *value) except -1:
-    cdef size_t room
-    cdef _Field *grown
     if fields.count == fields.room:
-        room = 2 * fields.room if fields.room else 16
-        grown = <_Field *>PyMem_Realloc(fields.at, room * sizeof(_Field))
-        if grown == NULL:
-            raise MemoryError
-        fields.at, fields.room = grown, room
+        fields.at = <_Field *>_doubled(fields.at, &fields.room, 16, sizeof(_Field))
     rcbuf_incref(name)
     rcbuf_incref(value)
     fields.at[fields.count].name = name
@@ -58,31 +62,27 @@ cdef bytes _text(void *text):
     return PyBytes_FromStringAndSize(<char *>its.at, its.bytes)
 
 
+cdef inline bint _same_field(_Field *one, _Field *other) noexcept:
+    return _same_text(one.name, other.name) and _same_text(one.value, other.value)
+
+
 cdef tuple _told(_Fields *fields, _Fields *before, tuple told_before):
     """The (name, value) pairs of a block; of those before, whatever is equal."""
-    cdef size_t at
-    cdef bint comparable = fields.count == before.count and told_before is not None
-    cdef bint same = comparable
+    cdef bint comparable = told_before is not None and fields.count == before.count
+    cdef size_t at = 0
     cdef list told
     if comparable:
-        for at in range(fields.count):
-            if not (
-                _same_text(fields.at[at].name, before.at[at].name)
-                and _same_text(fields.at[at].value, before.at[at].value)
-            ):
-                same = False
-                break
-        if same:
+        while at < fields.count and _same_field(&fields.at[at], &before.at[at]):
+            at += 1
+        if at == fields.count:
             return told_before
-    told = []
-    for at in range(fields.count):
-        if (
-            comparable and _same_text(fields.at[at].name, before.at[at].name)
-            and _same_text(fields.at[at].value, before.at[at].value)
-        ):
+    told = list(told_before[:at]) if comparable else []
+    while at < fields.count:
+        if comparable and _same_field(&fields.at[at], &before.at[at]):
             told.append(told_before[at])
         else:
             told.append((_text(fields.at[at].name), _text(fields.at[at].value)))
+        at += 1
     return tuple(told)
 
 

@@ -1,9 +1,9 @@
 # The server's side of an HTTP/2 connection, over libnghttp2 itself.
 #
 # As `ngh2.Connection`, as far as our server uses it: the same methods, events, bytes and errors,
-# proved equal by `tests/property/test_http2_twins.py`. What it leaves out is a Python object for every
-# event, header and queue of a call; `Conversation.act_on_events` reads the events of usual calls where
-# they lie.
+# proved equal by `tests/property/test_http2_twins.py`. What it leaves out is a Python object for
+# every event, header and queue of a call; `Conversation.act_on_events` reads the events of usual
+# calls where they lie.
 
 cdef enum:
     _OUTPUT_BYTES = 4_096
@@ -122,7 +122,7 @@ cdef class ServerConnection:
     def data_to_send(self, amount=None):
         """The bytes that may be sent now, `amount` at most."""
         if self._failed:
-            raise _ngh2.ConnectionStateError("Connection is no longer usable")
+            self._raise_state()
         if not self._active:
             return b""
         return self._send(<size_t>-1 if amount is None else <size_t>amount)

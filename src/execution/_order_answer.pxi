@@ -11,9 +11,13 @@ cdef class UnderWay:
 
     def enter(self):
         """One more is under way. Raises what `refuse` does."""
+        self._enter()
+
+    cdef int _enter(self) except -1:
         if self.count >= self.limit:
             self.refuse()
         self.count += 1
+        return 0
 
     def leave(self):
         """It has ended."""

@@ -39,9 +39,7 @@ cdef object _take_in(Intake intake, bytes data, object order_type, object call, 
     cdef UnderWay in_flight = intake.in_flight
     cdef Order order
     cdef Finish finish
-    if in_flight.count >= in_flight.limit:
-        in_flight.refuse()
-    in_flight.count += 1
+    in_flight._enter()
     try:
         now_ns = intake.time_ns()
         order = _read_order(data, order_type, now_ns)

@@ -89,12 +89,7 @@ cdef class Lane:
 
 
 cdef bint _submit(Lane lane, Order order, object deadline_ns, object done) except -1:
-    order_id = order.order_id
-    if (
-        order_id in lane.committing
-        or order_id in lane.committed.newer
-        or order_id in lane.committed.older
-    ):
+    if order.order_id in lane.committing or order.order_id in lane.committed:
         return False
     snapshot = lane.newest(order.symbol)
     if snapshot is None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from execution._call import Counted, Entrance, Exchange, same_headers
+from execution._call import Counted, Door, Entrance, Exchange, same_headers
 from execution.http2.wire import framed
 from execution.server.observe import Metrics
 
@@ -144,12 +144,14 @@ class Entered(Counted):
         self.failed.append(error)
 
 
-def entrance(answer: Any, *, anybody: Any = "anybody", refuse: Any = None) -> tuple[Entrance, Any]:
+def entrance(
+    answer: Any, *, anybody: Any = "anybody", door: Any = None, refuse: Any = None
+) -> tuple[Entrance, Any]:
     def known(call: Any) -> Any:
         return ("known", call)
 
     metrics = Metrics().rpc("s", "m", "unary")
-    return Entrance(metrics, answer, anybody, known, refuse), metrics
+    return Entrance(metrics, answer, anybody, known, door or Door(), refuse), metrics
 
 
 def test_a_call_is_counted_and_passed_on_with_what_is_known_of_its_caller() -> None:
@@ -175,10 +177,11 @@ def test_what_is_raised_is_what_the_call_fails_with() -> None:
 
         return raise_it
 
-    enter, metrics = entrance(raising(bug), refuse=raising(closed))
+    door = Door()
+    enter, metrics = entrance(raising(bug), door=door, refuse=raising(closed))
     call = Entered()
     call.enter(enter, b"")
-    enter.closed = True
+    door.closed = True
     call.enter(enter, b"")
     assert call.failed == [bug, closed]
     assert metrics.started == 2, "who is refused has called, too"

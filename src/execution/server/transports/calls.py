@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from execution._call import Entrance
+from execution._call import Door, Entrance
 from execution.errors import Draining, StatusCode
 from execution.ports import Clock
 from execution.server.admission import Call, Tokens
@@ -54,24 +54,22 @@ class Calls:
         self._streams: set[asyncio.Timeout] = set()
         """Of every stream of replies; to reschedule it ends the stream."""
         self._pipelines: set[Pipeline] = set()
-        self._entrances: list[Entrance] = []
-        self._draining = False
+        self._door = Door()
+        """Closed once the drain begins."""
         self._refused = 0
 
     # How the rpcs are answered.
 
     def plain(self, rpc: PlainRpc) -> PlainHandler:
         """A handler for bytes, without a task."""
-        entrance = Entrance(
+        return Entrance(
             self._counters(rpc.method),
             rpc.handle,
             _ANYBODY if self._tokens is None else None,
             self._call,
+            self._door,
             self.require_open,
         )
-        entrance.closed = self._draining
-        self._entrances.append(entrance)
-        return entrance
 
     def pipeline(self, rpc: PipelineRpc) -> PlainStreamHandler:
         """A handler for a stream of bytes, without a task."""
@@ -128,9 +126,7 @@ class Calls:
 
     async def drain(self, seconds: float) -> None:
         """Ends streams, refuses new calls, and waits for those under way, for so long at most."""
-        self._draining = True
-        for entrance in self._entrances:
-            entrance.closed = True
+        self._door.closed = True
         for stream in self._streams:
             stream.reschedule(asyncio.get_running_loop().time())
         for pipeline in list(self._pipelines):
@@ -151,7 +147,7 @@ class Calls:
 
     def require_open(self) -> None:
         """Raises `Draining`."""
-        if self._draining:
+        if self._door.closed:
             self._refused += 1
             raise draining()
 
