@@ -65,6 +65,13 @@ cdef int _data_came(
         return self._failed_in_callback(error)
 
 
+cdef size_t _size(data) except? 0:
+    """Of what `_data_came` keeps of a frame."""
+    if type(data) is list:
+        return sum([len(part) for part in <list>data])
+    return PyBytes_GET_SIZE(data)
+
+
 cdef int _frame_came(void *session, const h2_frame *frame, void *user) noexcept:
     cdef ServerConnection self = <ServerConnection>user
     cdef int32_t stream_id = frame.head.stream_id
@@ -185,7 +192,9 @@ cdef int _stream_closed(
     try:
         if stream != NULL:
             self._drop_stream(stream)
-        if self._data_stream_id == stream_id:
+        if self._data is not None and self._data_stream_id == stream_id:
+            # Nobody will be told of this part of a frame, so nobody gives back its window.
+            _check(consume_connection(session, _size(self._data)))
             self._data = None
         return _add_event(&self._events, _CLOSED, stream_id, None, False, error_code)
     except BaseException as error:

@@ -4,11 +4,13 @@ import asyncio
 import socket
 from functools import partial
 
+import pytest
 from http2.conftest import Serve, Served
-from http2.raw_client import Answer, RawClient
+from http2.raw_client import DATA, Answer, RawClient, frame
 from http2.service import path
 
 from execution.http2.wire import framed
+from execution.server.transports.http2 import library
 from execution.server.transports.http2.limits import Limits
 
 INITIAL_WINDOW_SIZE = 4
@@ -81,6 +83,27 @@ async def test_the_window_is_given_back_whatever_becomes_of_calls(serve: Serve) 
                 await _until_sent(client, stream)
                 client.cancel(stream)
     assert (await client.call(path("Plain"), bytes(60_000))).status == OK
+
+
+@pytest.mark.skipif(not library._DIRECT, reason="ngh2 tells nobody of the part of a frame")
+async def test_the_window_is_given_back_for_a_frame_whose_stream_ends_within_it(
+    serve: Serve,
+) -> None:
+    served = await serve(Limits(connection_window_bytes=100_000, message_bytes_max=60_000))
+    client = await served.connect()
+    await client.call(path("Plain"), b"x")  # whatever there is to say at first has been said
+    too_large = b"\0" + (60_001).to_bytes(4, "big")
+    whole = frame(DATA, 0, 1, bytes(16_000))
+    for _ in range(20):
+        stream = client.request(path("Unary"), end=False)
+        of_stream = whole[:5] + stream.to_bytes(4, "big") + whole[9:]
+        client.write(frame(DATA, 0, stream, too_large) + of_stream[:8_000])
+        answer = client.answers[stream]
+        await client.until(lambda answer=answer: answer.closed)
+        assert answer.status == RESOURCE_EXHAUSTED
+        client.write(of_stream[8_000:])
+    # Half of the window is always open: less is not worth an update.
+    assert (await client.call(path("Plain"), bytes(40_000))).status == OK
 
 
 async def test_requests_that_never_become_whole_are_bounded(serve: Serve) -> None:
