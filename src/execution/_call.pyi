@@ -1,8 +1,9 @@
 """Types of a call of our HTTP/2 server; `python -m mypy.stubtest execution._call` proves them."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Final, Self, final
+from typing import Final, Protocol, Self, final, type_check_only
 
 import ngh2
 from typing_extensions import disjoint_base
@@ -67,11 +68,30 @@ class Entrance:
         metrics: CallCounts,
         answer: Callable[[bytes, Admitted, PlainCall], None],
         anybody: Admitted | None,
+        anybody_until: Callable[[int], Admitted],
+        now_ns: Callable[[], int],
         known: Callable[[PlainCall], Admitted],
         door: Door,
         refuse: Callable[[], object],
     ) -> Self: ...
     def __call__(self, message: bytes, plain: PlainCall, /) -> None: ...
+
+def on_clock(deadline: float, now_ns: Callable[[], int]) -> int: ...
+def timeout_of(value: bytes) -> float | None: ...
+
+@type_check_only
+class Expiring(Protocol):
+    """A call, as far as its deadline goes."""
+
+    over: bool
+    def expire(self) -> None: ...
+
+@final
+class Deadlines:
+    def __new__(cls, loop: asyncio.AbstractEventLoop) -> Self: ...
+    def add(self, call: Expiring, seconds: float) -> float: ...
+    def close(self) -> None: ...
+    def __len__(self) -> int: ...
 
 @disjoint_base
 class Exchange(Counted):
@@ -102,5 +122,6 @@ class Conversation:
     _read_headers: Headers
     _timeout: float | None
     _kind: type[Call] | None
+    _timeout_at: int
     _unsent_max: int
     def act_on_events(self, link: Link) -> None: ...

@@ -19,6 +19,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+from asyncio import get_running_loop as _get_running_loop
 from os import urandom as _urandom
 from time import perf_counter as _perf_counter
 
@@ -55,6 +56,7 @@ include "_call_errors.pxi"
 include "_call_server.pxi"
 include "_call_callbacks.pxi"
 include "_call_counts.pxi"
+include "_call_deadlines.pxi"
 
 
 cdef class Exchange(Counted):
@@ -88,7 +90,7 @@ cdef class Exchange(Counted):
         self.stream_id = stream_id
         self.request = request
         if timeout_seconds is not None:
-            self.deadline = link.deadlines.add(self, timeout_seconds)
+            self.deadline = (<Deadlines?>link.deadlines)._add(self, timeout_seconds)
         return 0
 
     def received(self, bytes data not None, bint end_stream):

@@ -5,7 +5,7 @@ cdef class Conversation:
 
     `unfinished` are streams that are answered although the client is not done. `_read` is what the
     latest request asks for: a call of class `_kind`, None if it is refused, with so many seconds
-    until its deadline. What is no usual event of a call has methods of its own for it.
+    until its deadline, which stands at `_timeout_at` in its headers or, -1, does not. What is no usual event of a call has methods of its own for it.
     """
 
     cdef public dict calls
@@ -13,7 +13,7 @@ cdef class Conversation:
     cdef public int last_stream_id
     cdef public object h2
     cdef public object _read, _read_headers, _timeout, _kind
-    cdef public Py_ssize_t _unsent_max
+    cdef public Py_ssize_t _timeout_at, _unsent_max
     # What is known of `_looked_at`, which was `_read` when it was looked at last.
     cdef object _looked_at
     cdef Entrance _entrance
@@ -73,7 +73,7 @@ cdef class Conversation:
     cdef int _requested(self, link, int stream_id, headers, bint end_stream) except -1:
         cdef Exchange opened
         self.last_stream_id = stream_id
-        if headers is not self._read_headers and not same_headers(headers, self._read_headers):
+        if headers is not self._read_headers and not self._only_later(headers):
             self._read_anew(headers)
         if self._kind is None or self._unsent() > self._unsent_max:
             self._refuse(stream_id, end_stream)
@@ -92,6 +92,20 @@ cdef class Conversation:
         if end_stream:
             opened.received(b"", True)
         return 0
+
+    cdef bint _only_later(self, headers) except -1:
+        """Whether they ask for what the latest did, if with another deadline; takes that then."""
+        cdef Py_ssize_t at = self._timeout_at
+        cdef double timeout
+        if not same_headers(headers, self._read_headers, at):
+            return False
+        if at >= 0:
+            timeout = _timeout_of(headers[at][1])
+            if timeout < 0:
+                return False
+            self._timeout = timeout
+        self._read_headers = headers
+        return True
 
     cdef int _look_at(self, link) except -1:
         """Whether `_read` asks for a usual call, of a class that opens and receives as ours."""

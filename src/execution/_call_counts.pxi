@@ -68,22 +68,26 @@ cdef class Door:
 cdef class Entrance:
     """The handler of a unary rpc that needs no task: counts a call and passes it on.
 
-    `answer(message, call, plain)` answers it; `call` is `anybody` where the caller set no deadline,
-    else, and where `anybody` is None, what `known(plain)` says. While the door is closed,
-    `refuse` is called first, and raises. What is raised is what the call fails with.
+    `answer(message, call, plain)` answers it; `call` is `anybody`, with a deadline what
+    `anybody_until(deadline_ns)` says on the clock `now_ns`; where `anybody` is None, always what
+    `known(plain)` does. While the door is closed, `refuse` is called first, and raises. What is
+    raised is what the call fails with.
     """
 
     cdef Door door
     cdef CallCounts metrics
-    cdef object answer, anybody, known, refuse
+    cdef object answer, anybody, anybody_until, now_ns, known, refuse
 
     def __cinit__(
-        self, CallCounts metrics not None, answer, anybody, known, Door door not None, refuse
+        self, CallCounts metrics not None, answer, anybody, anybody_until, now_ns, known,
+        Door door not None, refuse,
     ):
         self.door = door
         self.metrics = metrics
         self.answer = answer
         self.anybody = anybody
+        self.anybody_until = anybody_until
+        self.now_ns = now_ns
         self.known = known
         self.refuse = refuse
 
@@ -97,10 +101,25 @@ cdef int _pass_on(Entrance entrance, bytes message, Counted plain) except -1:
         if entrance.door.closed:
             entrance.refuse()
         call = entrance.anybody
-        if call is None or plain.deadline is not None:
+        if call is None:
             call = entrance.known(plain)
+        else:
+            deadline = plain.deadline
+            if deadline is not None:
+                call = entrance.anybody_until(_on_clock(deadline, entrance.now_ns))
         entrance.answer(message, call, plain)
     except Exception as error:
         # The boundary: a bug must not kill the server.
         plain.fail(error)
     return 0
+
+
+def on_clock(deadline, now_ns):
+    """A time of the event loop's clock on that one, in nanoseconds; the present for one past."""
+    return _on_clock(deadline, now_ns)
+
+
+cdef object _on_clock(double deadline, now_ns):
+    cdef double left = deadline - <double>_get_running_loop().time()
+    # As a Python int: gRPC knows deadlines in ten thousand years.
+    return now_ns() + int(left * 1e9) if left > 0 else now_ns()

@@ -9,15 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from execution.server.transports.http2.deadlines import Deadlines
+from execution._call import Deadlines
 
 
 class Timer:
-    def __init__(self, when: float, callback: Any) -> None:
-        self.at, self.callback, self.cancelled = when, callback, False
-
-    def when(self) -> float:
-        return self.at
+    def __init__(self, callback: Any) -> None:
+        self.callback, self.cancelled = callback, False
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -35,7 +32,7 @@ class Loop:
         return self.now
 
     def call_at(self, when: float, callback: Any) -> Timer:
-        timer = Timer(when, callback)
+        timer = Timer(callback)
         heappush(self.timers, (when, next(self.numbers), timer))
         return timer
 
@@ -109,21 +106,39 @@ def test_answered_calls_are_not_kept_until_a_late_deadline(loop: Loop) -> None:
     assert len(deadlines) <= 1_100
 
 
-def test_many_that_wait_are_tidied_no_more_often_than_they_double(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deadlines, tidied, tidy = of(loop), list[int](), Deadlines._tidy
+def test_many_that_wait_are_looked_at_no_more_often_than_they_double(loop: Loop) -> None:
+    deadlines, looks = of(loop), count()
 
-    def counted(self: Deadlines) -> None:
-        tidied.append(len(self))
-        tidy(self)
+    class Waiting(Call):
+        @property
+        def over(self) -> bool:
+            next(looks)
+            return False
 
-    monkeypatch.setattr(Deadlines, "_tidy", counted)
+        @over.setter
+        def over(self, over: bool) -> None:
+            assert not over
+
     for number in range(20_000):
-        deadlines.add(Call(number, loop), 36_000 - number)
-        deadlines.add(Call(number, loop), 72_000)
+        deadlines.add(Waiting(number, loop), 36_000 - number)
+        deadlines.add(Waiting(number, loop), 72_000)
     assert len(deadlines) == 40_000
-    assert len(tidied) <= 8
+    assert next(looks) <= 2 * 40_000
+
+
+async def test_a_call_whose_end_fails_keeps_no_other_from_it(loop: Loop) -> None:
+    deadlines, other = of(loop), Call(2, loop)
+
+    class Failing(Call):
+        def expire(self) -> None:
+            raise RuntimeError("a bug")
+
+    deadlines.add(Failing(1, loop), 1)
+    deadlines.add(other, 2)
+    with pytest.raises(RuntimeError, match="a bug"):
+        loop.pass_to(loop.now + 1)
+    loop.pass_to(loop.now + 5)
+    assert other.expired_at == 102.0
 
 
 def test_an_earlier_deadline_is_not_kept_waiting_by_a_later_one(loop: Loop) -> None:

@@ -99,7 +99,7 @@ async def test_the_window_is_given_back_for_a_frame_whose_stream_ends_within_it(
         of_stream = whole[:5] + stream.to_bytes(4, "big") + whole[9:]
         client.write(frame(DATA, 0, stream, too_large) + of_stream[:8_000])
         answer = client.answers[stream]
-        await client.until(lambda answer=answer: answer.closed)
+        await client.until(partial(getattr, answer, "closed"))
         assert answer.status == RESOURCE_EXHAUSTED
         client.write(of_stream[8_000:])
     # Half of the window is always open: less is not worth an update.

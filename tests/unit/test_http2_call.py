@@ -1,15 +1,18 @@
 """The compiled parts of a call: what counts as the same headers, and as one whole message."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 import ngh2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from execution._call import Counted, Door, Entrance, Exchange, same_headers
+from execution._call import Counted, Door, Entrance, Exchange, on_clock, same_headers
 from execution.http2.wire import framed
 from execution.server.observe import Metrics
+
+NOW_NS: Final = 7 * 10**18
 
 names = st.sampled_from([b":path", b"te", b"grpc-timeout"])
 values = st.sampled_from([b"", b"a", b"b", b"1S"])
@@ -150,22 +153,36 @@ def entrance(
     def known(call: Any) -> Any:
         return ("known", call)
 
+    def until(deadline_ns: int) -> Any:
+        return ("until", deadline_ns)
+
     metrics = Metrics().rpc("s", "m", "unary")
-    return Entrance(metrics, answer, anybody, known, door or Door(), refuse), metrics
+    door = door or Door()
+    return Entrance(metrics, answer, anybody, until, lambda: NOW_NS, known, door, refuse), metrics
 
 
-def test_a_call_is_counted_and_passed_on_with_what_is_known_of_its_caller() -> None:
+async def test_a_call_is_counted_and_passed_on_with_what_is_known_of_its_caller() -> None:
     answered: list[Any] = []
     enter, metrics = entrance(lambda *what: answered.append(what))
-    quick, patient = Entered(), Entered(1.0)
+    quick, late = Entered(), Entered(1e-9)
     quick.enter(enter, b"1")
-    patient.enter(enter, b"2")
-    assert answered == [(b"1", "anybody", quick), (b"2", ("known", patient), patient)]
+    late.enter(enter, b"2")
+    assert answered == [(b"1", "anybody", quick), (b"2", ("until", NOW_NS), late)]
     assert metrics.started == 2
     assert quick.metrics is metrics
     with_tokens, _ = entrance(lambda *what: answered.append(what), anybody=None)
-    quick.enter(with_tokens, b"3")
-    assert answered[2] == (b"3", ("known", quick), quick)
+    for call in (quick, late):
+        call.enter(with_tokens, b"3")
+    assert answered[2:] == [(b"3", ("known", call), call) for call in (quick, late)]
+
+
+@pytest.mark.parametrize("seconds", [-1e9, -1e-3, 0, 1e-3, 5, 1e9, 99_999_999 * 3_600])
+async def test_a_deadline_is_on_the_clock_of_who_asks(seconds: float) -> None:
+    deadline = asyncio.get_running_loop().time() + seconds
+    wanted = NOW_NS + max(int(seconds * 1e9), 0)
+    # As much as passes between the two looks at the clock, and what a double leaves out.
+    early = 1e9 + abs(seconds) * 1e-3
+    assert wanted - early <= on_clock(deadline, lambda: NOW_NS) <= wanted + abs(seconds) * 1e-3
 
 
 def test_what_is_raised_is_what_the_call_fails_with() -> None:

@@ -1,7 +1,11 @@
 """How gRPC writes things into HTTP/2, by examples of its specification."""
 
+import re
+
 import pytest
 from grpc import StatusCode
+from hypothesis import given
+from hypothesis import strategies as st
 
 from execution.http2.wire import (
     Deframer,
@@ -23,6 +27,24 @@ from execution.http2.wire import (
 )
 def test_timeouts(text: bytes, seconds: float) -> None:
     assert timeout_seconds(text) == pytest.approx(seconds)
+
+
+UNITS = {"H": 3_600, "M": 60, "S": 1, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+@given(
+    st.from_regex(rb"\A[0-9]{0,9}[HMSmun]?\Z")
+    | st.from_regex(rb"\A[0-9 +-]{1,3}[A-Za-z]\Z")
+    | st.binary(max_size=10)
+)
+def test_what_is_no_timeout_is_said_to_be_none(text: bytes) -> None:
+    """Against the grammar: 1 to 8 digits and a unit."""
+    found = re.fullmatch(r"([0-9]{1,8})([HMSmun])", text.decode("latin-1"))
+    if found is None:
+        with pytest.raises(WireError, match="grpc-timeout"):
+            timeout_seconds(text)
+    else:
+        assert timeout_seconds(text) == int(found[1]) * UNITS[found[2]]
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 4_096, 4_097, 1 << 24])

@@ -14,6 +14,8 @@ from urllib.parse import unquote_to_bytes
 
 from grpc import StatusCode
 
+from execution._call import timeout_of
+
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 MetadataItem: TypeAlias = tuple[str, str | bytes]
 
@@ -21,12 +23,10 @@ PREFIX_BYTES: Final = 5
 """One byte of flags and four of length before each message."""
 SMALL_BYTES: Final = 4_096
 """Most messages are no larger."""
-ACCEPTED: Final = b"identity,gzip"
+ACCEPTED: Final[bytes] = b"identity,gzip"
 """The value of grpc-accept-encoding."""
 STATUS_OF_NUMBER: Final = {code.value[0]: code for code in StatusCode}
 
-_TIMEOUT_DIGITS_MAX: Final = 8
-_SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _KEY: Final = re.compile(r"[0-9a-z_.-]+")
 _PLAIN: Final = re.compile(rb"[ -$&-~]*")
 _PRINTABLE: Final = re.compile(rb"[ -~]*")
@@ -54,12 +54,11 @@ class WireError(Exception):
 
 def timeout_seconds(value: bytes) -> float:
     """Seconds of a grpc-timeout header. Raises `WireError`."""
-    number, unit = value[:-1], _SECONDS.get(value[-1:])
-    # Of bytes, the digits are those of ASCII.
-    if unit is None or not number.isdigit() or len(number) > _TIMEOUT_DIGITS_MAX:
+    seconds = timeout_of(value)
+    if seconds is None:
         message = "grpc-timeout is no number of up to 8 digits and unit"
         raise WireError(StatusCode.INVALID_ARGUMENT, message)
-    return int(number) * unit
+    return seconds
 
 
 def percent_encoded(message: str) -> bytes:

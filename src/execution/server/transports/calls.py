@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from execution._call import Door, Entrance
+from execution._call import Door, Entrance, on_clock
 from execution.errors import Draining, StatusCode
 from execution.ports import Clock
 from execution.server.admission import Call, Tokens
@@ -66,6 +66,8 @@ class Calls:
             self._counters(rpc.method),
             rpc.handle,
             _ANYBODY if self._tokens is None else None,
+            Call,
+            self._clock.monotonic_ns,
             self._call,
             self._door,
             self.require_open,
@@ -193,9 +195,7 @@ class Calls:
             return _ANYBODY
         deadline_ns = None
         if deadline is not None:
-            left = deadline - asyncio.get_running_loop().time()
-            left_ns = int(left * 1_000_000_000) if left > 0 else 0
-            deadline_ns = self._clock.monotonic_ns() + left_ns
+            deadline_ns = on_clock(deadline, self._clock.monotonic_ns)
         if self._tokens is None:
             return Call(deadline_ns)
         return Call(deadline_ns, self._tokens.users(call.header("authorization")))

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import ngh2
 from grpc import StatusCode
 
-from execution._call import BEGIN, OK_TRAILERS, Exchange
+from execution._call import BEGIN, OK_TRAILERS, Deadlines, Exchange
 from execution.http2.wire import (
     SMALL_BYTES,
     Deframer,
@@ -20,7 +20,6 @@ from execution.http2.wire import (
     metadata_of,
     too_large,
 )
-from execution.server.transports.http2.deadlines import Deadlines
 from execution.server.transports.http2.headers import (
     ACCEPTS,
     BEGIN_GZIP,

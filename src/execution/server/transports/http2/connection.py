@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol, cast
 import ngh2
 from grpc import StatusCode
 
+from execution._call import Deadlines
 from execution.server.transports.http2.call import Call
-from execution.server.transports.http2.deadlines import Deadlines
 from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.methods import Methods
 from execution.server.transports.http2.patience import Patience

@@ -6,8 +6,8 @@ from typing import Any, Final
 import ngh2
 from grpc import StatusCode
 
-from execution._call import Conversation, same_headers
-from execution.http2.wire import Headers, WireError, timeout_seconds
+from execution._call import Conversation
+from execution.http2.wire import Headers, timeout_seconds
 from execution.server.transports.http2.call import Call
 from execution.server.transports.http2.headers import refusal
 from execution.server.transports.http2.library import server_connection
@@ -52,6 +52,7 @@ class Session(Conversation):
         """The latest request's headers: most clients repeat them, and then so does `_read`."""
         self._timeout = None
         """Of the latest request, in seconds."""
+        self._timeout_at = -1
         self._kind = None
         """Of the call it asks for."""
         self._unsent_max = limits.connection_unsent_bytes_max
@@ -97,23 +98,15 @@ class Session(Conversation):
             call.dropped()
 
     def _read_anew(self, headers: Headers) -> None:
-        read, latest = self._read, self._read_headers
-        at = read.timeout_at if isinstance(read, Request) else None
-        self._read_headers = headers
-        if at is not None and same_headers(headers, latest, at):
-            # As clients do that set deadlines.
-            try:
-                self._timeout = timeout_seconds(headers[at][1])
-            except WireError:
-                pass
-            else:
-                return
         read = self._read = read_request(headers, self._methods, self._limits)
-        self._kind = None
+        self._read_headers = headers
+        self._timeout_at = -1
+        self._kind = self._timeout = None
         if isinstance(read, Request):
             self._kind = _kind_of(read)
-            at = read.timeout_at
-            self._timeout = None if at is None else timeout_seconds(headers[at][1])
+            if read.timeout_at is not None:
+                self._timeout_at = read.timeout_at
+                self._timeout = timeout_seconds(headers[read.timeout_at][1])
 
     def _refuse(self, stream_id: int, end_stream: bool) -> None:
         """Answers at once: what was asked for is not served, or there is no room for the answer."""
