@@ -11,7 +11,7 @@ from typing import Any
 from builders import BUY, SELL, SPEC, Levels, order, quote
 from redis_server import RedisServer
 
-from execution.adapters.group_commit import CommitLimits
+from execution.adapters.commit_limits import CommitLimits
 from execution.adapters.ledger import LedgerConfig, RedisLedger
 from execution.adapters.wire import WireLimits
 from execution.engine import execute

@@ -25,7 +25,7 @@ from execution.model import (
     TriggerBy,
     Unusable,
 )
-from execution.ports import Clock, CommitResult, Committed, LedgerLane, OnResult
+from execution.ports import Clock, CommitResult, Committed, Conflict, LedgerLane, OnResult
 from execution.server.admission import Call
 from execution.server.orders import OrderAnswer
 from execution.server.rpcs import Answer
@@ -269,6 +269,8 @@ class Lane:
         committed: Recent,
         waiters: dict[str, asyncio.Future[None]],
         committed_type: type[Committed],
+        conflict_type: type[Conflict],
+        attempts_max: int,
         otherwise: Callable[
             [
                 Order,
@@ -276,6 +278,7 @@ class Lane:
                 int | None,
                 Callable[[ExecutionReport | Exception], None],
                 CommitResult | Unavailable,
+                int,
             ],
             None,
         ],

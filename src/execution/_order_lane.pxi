@@ -39,9 +39,11 @@ cdef class Lane:
 
     `newest` answers the fresh snapshot of a symbol or None; `accounts` and `consumes` are those of
     the liquidity. `committing` and `committed` are the executor's own, so that a retry is known
-    whichever way the first went. `ledger` is a `ports.LedgerLane`. What becomes of an order that
-    is not `committed_type` goes to `otherwise`, which goes on as the executor does: (order, quote,
-    deadline, done, result). `woken` is told of ends while `waiters` is not empty.
+    whichever way the first went. `ledger` is a `ports.LedgerLane`. An order whose position has
+    moved, so that it got `conflict_type`, is decided again, `attempts_max` times in all. What
+    becomes of it else, but for `committed_type`, goes to `otherwise`, which goes on as the executor
+    does: (order, quote, deadline, done, result, attempts). `woken` is told of ends while `waiters`
+    is not empty.
     """
 
     cdef set committing
@@ -50,7 +52,8 @@ cdef class Lane:
     cdef PositionKnowledge knowledge
     cdef CommitQueue queue
     cdef Accounts accounts
-    cdef object order_prefix, position_prefix, scaled_bps, committed_type
+    cdef object order_prefix, position_prefix, scaled_bps, committed_type, conflict_type
+    cdef int attempts_max
     cdef object newest, time_ns, monotonic_ns, reserve_ns
     cdef object otherwise, woken
     cdef bytes namespace
@@ -58,8 +61,8 @@ cdef class Lane:
 
     def __init__(self, ledger, newest, Accounts accounts not None, bint consumes, clock,
                  reserve_ns, scaled_bps, bytes namespace not None, set committing not None,
-                 Recent committed not None, dict waiters not None, committed_type, otherwise,
-                 woken):
+                 Recent committed not None, dict waiters not None, committed_type, conflict_type,
+                 int attempts_max, otherwise, woken):
         self.knowledge = ledger.knowledge
         self.queue = ledger.queue
         self.order_prefix = ledger.order_prefix
@@ -76,6 +79,8 @@ cdef class Lane:
         self.committed = committed
         self.waiters = waiters
         self.committed_type = committed_type
+        self.conflict_type = conflict_type
+        self.attempts_max = attempts_max
         self.otherwise = otherwise
         self.woken = woken
 
@@ -85,7 +90,7 @@ cdef class Lane:
 
     def begin(self, Order order not None, Quote quote not None, deadline_ns, done):
         """Whether the order is on its way now; if not, nothing has happened."""
-        return _begin(self, order, quote, deadline_ns, done)
+        return _begin(self, order, quote, deadline_ns, done, 1)
 
 
 cdef bint _submit(Lane lane, Order order, object deadline_ns, object done) except -1:
@@ -95,10 +100,12 @@ cdef bint _submit(Lane lane, Order order, object deadline_ns, object done) excep
     if snapshot is None:
         return False
     side = _side(lane.accounts, snapshot, order.direction)
-    return type(side) is Quote and _begin(lane, order, <Quote>side, deadline_ns, done)
+    return type(side) is Quote and _begin(lane, order, <Quote>side, deadline_ns, done, 1)
 
 
-cdef bint _begin(Lane lane, Order order, Quote quote, object deadline_ns, object done) except -1:
+cdef bint _begin(
+    Lane lane, Order order, Quote quote, object deadline_ns, object done, int attempt
+) except -1:
     cdef Position basis
     cdef Execution execution
     cdef Pending pending
@@ -124,6 +131,7 @@ cdef bint _begin(Lane lane, Order order, Quote quote, object deadline_ns, object
     pending.quote = quote
     pending.taken = execution.taken
     pending.deadline_ns = deadline_ns
+    pending.attempt = attempt
     if lane.consumes:
         _move(quote, execution.taken, -1)
     lane.committing.add(order.order_id)
@@ -146,5 +154,10 @@ cdef int _leave_lane(Pending pending, object done, object result) except -1:
         return 0
     if lane.consumes:
         _move(pending.quote, pending.taken, 1)
-    lane.otherwise(pending.order, pending.quote, pending.deadline_ns, done, result)
+    if type(result) is not lane.conflict_type or pending.attempt >= lane.attempts_max or not _begin(
+        lane, pending.order, pending.quote, pending.deadline_ns, done, pending.attempt + 1
+    ):
+        lane.otherwise(
+            pending.order, pending.quote, pending.deadline_ns, done, result, pending.attempt
+        )
     return 0

@@ -21,6 +21,7 @@ cdef class Pending:
     cdef Order order
     cdef Quote quote
     cdef tuple taken
+    cdef int attempt
 
     def __init__(self, Entry entry not None, Packed packed not None, epoch, done):
         self.entry = entry

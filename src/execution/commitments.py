@@ -180,9 +180,9 @@ class Keeping:
         else:
             self.kept(self._contended())
 
-    def go_on(self, result: CommitResult | Unavailable) -> None:
-        """From a first attempt that was made elsewhere, and answered so."""
-        self._attempts = 1
+    def go_on(self, result: CommitResult | Unavailable, attempts: int) -> None:
+        """From so many attempts that were made elsewhere; the last was answered so."""
+        self._attempts = attempts
         self._answered(result)
 
     def _take(self, taken: tuple[int, ...]) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from execution._order import Lane, Recent
-from execution.commitments import Commitments, Keeping, Kept
+from execution.commitments import ATTEMPTS_MAX, Commitments, Keeping, Kept
 from execution.engine import TRADE_NAMESPACE, Execution, execute
 from execution.errors import (
     ExecutionError,
@@ -35,6 +35,7 @@ from execution.ports import (
     Clock,
     CommitResult,
     Committed,
+    Conflict,
     Ledger,
     LedgerLane,
     Record,
@@ -238,6 +239,8 @@ class Executor:
             committed=self._committed,
             waiters=self._waiters,
             committed_type=Committed,
+            conflict_type=Conflict,
+            attempts_max=ATTEMPTS_MAX,
             otherwise=self._leave_lane,
             woken=self._wake,
         )
@@ -249,9 +252,11 @@ class Executor:
         deadline_ns: int | None,
         done: Done,
         result: CommitResult | Unavailable,
+        attempts: int,
     ) -> None:
         """The short way ended elsewhere than in the ledger: goes on along the other."""
-        _Commit(self, order, Market(side, NO_PRICES), deadline_ns, done).go_on(result)
+        commit = _Commit(self, order, Market(side, NO_PRICES), deadline_ns, done)
+        commit.go_on(result, attempts)
 
     def ended(self, order: Order, done: Done, outcome: Kept | Exception) -> None:
         """The commit of an order has ended."""

@@ -23,7 +23,7 @@ from ledger_orders import (
 from redis_server import RedisServer
 
 from execution.adapters import gathering
-from execution.adapters.group_commit import CommitLimits
+from execution.adapters.commit_limits import CommitLimits
 from execution.adapters.ledger import RedisLedger
 from execution.adapters.records import report_to_json
 from execution.errors import LedgerRefused, LedgerUnavailable

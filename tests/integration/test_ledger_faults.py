@@ -20,7 +20,7 @@ from ledger_orders import (
 )
 from redis_server import RedisServer
 
-from execution.adapters.group_commit import CommitLimits
+from execution.adapters.commit_limits import CommitLimits
 from execution.adapters.ledger import RedisLedger
 from execution.adapters.wire import WireLimits
 from execution.errors import LedgerRefused, LedgerUnavailable

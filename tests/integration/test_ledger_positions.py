@@ -16,7 +16,7 @@ from ledger_orders import (
 )
 from redis_server import RedisServer
 
-from execution.adapters.group_commit import CommitLimits
+from execution.adapters.commit_limits import CommitLimits
 from execution.errors import LedgerUnavailable
 from execution.ports import Committed, Conflict, Stored
 

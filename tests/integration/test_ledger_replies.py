@@ -7,7 +7,7 @@ import pytest
 from ledger_orders import entry_for, open_ledger
 from scripted_redis import ScriptedRedis, commits_answered, scripted_redis
 
-from execution.adapters.group_commit import CommitLimits
+from execution.adapters.commit_limits import CommitLimits
 from execution.errors import LedgerRefused, LedgerUnavailable
 from execution.ports import CommitResult, Committed
 

@@ -54,6 +54,7 @@ MONOTONIC_NS = 5_000
 RESERVE_NS = 2_000
 IN_TIME = MONOTONIC_NS + RESERVE_NS
 """The earliest deadline that an order is begun for."""
+COMMITTED, CONFLICT, GONE = Committed(), Conflict(), LedgerUnavailable("gone")
 COMFORTABLE = 10**12
 """Numbers up to this, at any scale, leave the lane no reason to decline."""
 
@@ -82,12 +83,13 @@ class World:
         self.left: list[tuple[Order, Quote, object, object, object]] = []
         self.woken: list[str] = []
         self.heard: list[object] = []
+        self.clock = SimulatedClock(time_ns=NOW_NS, monotonic_ns=MONOTONIC_NS)
         self.lane = Lane(
             ledger=LedgerLane(self.knowledge, "ORDER:", "POSITION:", self.queue),
             newest=self.snapshots.get,
             accounts=self.accounts,
             consumes=consumes,
-            clock=SimulatedClock(time_ns=NOW_NS, monotonic_ns=MONOTONIC_NS),
+            clock=self.clock,
             reserve_ns=RESERVE_NS,
             scaled_bps=fees.scaled_bps,
             namespace=TRADE_NAMESPACE.bytes,
@@ -95,6 +97,8 @@ class World:
             committed=self.committed,
             waiters=self.waiters,
             committed_type=Committed,
+            conflict_type=Conflict,
+            attempts_max=3,
             otherwise=lambda *left: self.left.append(left),
             woken=self.woken.append,
         )
@@ -169,8 +173,8 @@ def must_go_by_lane(case: Case, expected: Execution | None) -> bool:
 
 
 @settings(max_examples=600, deadline=None)
-@given(orders_at_quotes(), st.booleans(), st.booleans())
-def test_the_lane_is_the_long_way_or_none(case: Case, consumes: bool, kept: bool) -> None:
+@given(orders_at_quotes(), st.booleans(), st.sampled_from([COMMITTED, CONFLICT, GONE]))
+def test_the_lane_is_the_long_way_or_none(case: Case, consumes: bool, result: Any) -> None:
     order, quote = case.order, case.market
     assert isinstance(quote, Quote)
     world = World(consumes, case.fees)
@@ -178,6 +182,9 @@ def test_the_lane_is_the_long_way_or_none(case: Case, consumes: bool, kept: bool
     world.knowledge.chain(flat, case.position)
     shown = quote.available.tolist()
     expected = by_the_long_way(case)
+    # Where somebody else was faster, and has left the position as this order would have.
+    moved = case.position if expected is None else (expected.position or case.position)
+    again = by_the_long_way(replace(case, position=moved))
 
     if not world.begin(order, quote):
         assert not must_go_by_lane(case, expected)
@@ -187,6 +194,39 @@ def test_the_lane_is_the_long_way_or_none(case: Case, consumes: bool, kept: bool
 
     assert expected is not None
     assert expected.report.status is OrderStatus.FILLED
+    pending = waiting_as(world, case, expected, shown if consumes else None)
+
+    world.queue.entries.clear()
+    if result is CONFLICT:
+        world.knowledge.correct(moved, pending.epoch)
+    pending.answer(result)
+    pending.answer(LedgerUnavailable("too late to matter"))
+    assert not pending.waited_for
+    if result is COMMITTED:
+        assert (world.heard, world.left) == ([expected.report], [])
+        assert (order.order_id in world.committing, order.order_id in world.committed) == (
+            False,
+            True,
+        )
+        return
+    assert world.heard == []
+    assert order.order_id in world.committing, "it goes on"
+    if world.waiting:
+        assert (result, world.left) == (CONFLICT, [])
+        assert again is not None
+        waiting_as(world, replace(case, position=moved), again, shown if consumes else None)
+        return
+    assert result is GONE or not must_go_by_lane(replace(case, position=moved), again)
+    ((*told, _, why, attempts),) = world.left
+    assert told == [order, quote, IN_TIME]
+    assert (why, attempts) == (result, 1)
+    assert quote.available.tolist() == shown
+
+
+def waiting_as(world: World, case: Case, expected: Execution, shown: list[int] | None) -> Pending:
+    """The one that waits, as it should; `shown` is what the quote had, None if nothing is taken."""
+    order, quote = case.order, case.market
+    assert isinstance(quote, Quote)
     (pending,) = world.waiting
     assert pending.deadline == 42.5
     entry = Entry(order.payload(), expected.report, case.position, expected.position)
@@ -195,26 +235,40 @@ def test_the_lane_is_the_long_way_or_none(case: Case, consumes: bool, kept: bool
     assert (packed.payload, packed.report, packed.keys, packed.arguments) == pack_entry(entry, "")
     assert world.knowledge.recall(order.user_id, order.symbol) == expected.position
     assert order.order_id in world.committing
-    taken = [*expected.taken, *[0] * (len(shown) - len(expected.taken))]
-    left = [before - gone for before, gone in zip(shown, taken, strict=True)]
-    assert quote.available.tolist() == (left if consumes else shown)
+    if shown is not None:
+        taken = [*expected.taken, *[0] * (len(shown) - len(expected.taken))]
+        left = [before - gone for before, gone in zip(shown, taken, strict=True)]
+        assert quote.available.tolist() == left
+    return pending
 
-    result = Committed() if kept else Conflict()
-    pending.answer(result)
-    pending.answer(LedgerUnavailable("too late to matter"))
-    if kept:
-        assert (world.heard, world.left) == ([expected.report], [])
-        assert (order.order_id in world.committing, order.order_id in world.committed) == (
-            False,
-            True,
-        )
-    else:
-        assert (world.heard, len(world.left)) == ([], 1)
-        assert world.left[0][:3] == (order, quote, IN_TIME)
-        assert world.left[0][4] is result
-        assert quote.available.tolist() == shown
-        assert order.order_id in world.committing, "it goes on"
-    assert not pending.waited_for
+
+def test_who_loses_again_and_again_is_decided_again_and_then_left() -> None:
+    world, quote = World(True, FeeRate()), plain_quote()
+    assert world.begin(ORDER, quote)
+    for attempt in (1, 2, 3):
+        (pending,) = world.waiting
+        world.queue.entries.clear()
+        basis = pending.entry.basis
+        assert basis is not None
+        assert basis.version == attempt - 1
+        assert quote.available.tolist() == [4_000], "taken once, however often it is tried"
+        assert pending.entry.position is not None
+        world.knowledge.correct(pending.entry.position, pending.epoch)
+        assert world.left == []
+        pending.answer(CONFLICT)
+    ((*_, why, attempts),) = world.left
+    assert (why, attempts, quote.available.tolist()) == (CONFLICT, 3, [5_000])
+
+
+def test_who_lost_and_has_no_more_time_is_left_to_the_long_way() -> None:
+    world, quote = World(True, FeeRate()), plain_quote()
+    assert world.begin(ORDER, quote)
+    (pending,) = world.waiting
+    world.clock.advance(1)
+    pending.answer(CONFLICT)
+    ((order, *_, attempts),) = world.left
+    assert (order, attempts, world.heard) == (ORDER, 1, [])
+    assert "o-1" in world.committing
 
 
 def test_whoever_waits_for_the_end_of_an_order_is_told() -> None:
@@ -296,9 +350,9 @@ def test_whoever_asked_gets_the_bytes_and_the_order_is_counted() -> None:
     for pending, asker in zip(pendings[:2], askers, strict=False):
         assert asker.replies == [report_bytes(pending.entry.report)]
     assert (under_way.count, outcomes.orders) == (2, 2)
-    pendings[2].answer(Conflict())
-    *_, done, result = world.left[0]
-    assert (result, askers[2].replies, under_way.count) == (Conflict(), [], 2), "it goes on"
+    pendings[2].answer(GONE)
+    *_, done, result, _ = world.left[0]
+    assert (result, askers[2].replies, under_way.count) == (GONE, [], 2), "it goes on"
     assert isinstance(done, Finish)
     done(replace(REPORT, reason=Reason.NO_LIQUIDITY))
     failure = LedgerUnavailable("gone")

@@ -21,13 +21,11 @@ from execution.model import Position
 from execution.ports import Entry, Record
 
 __all__ = [
-    "COMMITTED",
     "SHA",
     "SOURCE",
     "Answer",
     "Fence",
     "Packed",
-    "WasCommitted",
     "WasMoved",
     "WasRefused",
     "WasStored",
@@ -55,7 +53,7 @@ _HEAD: Final = bulk("EVALSHA", SHA)
 _KEYS_HEAD: Final = bulk(*_SHARED_KEYS)
 _POSITION_TEXTS: Final = 5
 
-COMMITTED: Final = 1
+_COMMITTED: Final = 1
 """What the script answers for an order it has written."""
 _STORED: Final = 2
 _CONFLICT: Final = 3
@@ -68,11 +66,6 @@ class Fence(Enum):
     NEVER = ""
     WHERE_STORED = "stored"
     ALWAYS = "always"
-
-
-@dataclass(frozen=True, slots=True)
-class WasCommitted:
-    """The order was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +93,8 @@ class WasRefused:
     message: str
 
 
-Answer: TypeAlias = WasCommitted | WasStored | WasMoved | WasRefused
-_WAS_COMMITTED: Final = WasCommitted()
+Answer: TypeAlias = WasStored | WasMoved | WasRefused
+"""What becomes of an order that was not committed."""
 
 
 def pack_entry(entry: Entry) -> Packed:
@@ -123,11 +116,14 @@ def pack_batch(entries: list[Packed], fence: Fence) -> bytes:
     return _order.join_entries(entries, head, bulk(fence.value))
 
 
-def read_answers(reply: Reply, count: int) -> list[Answer]:
-    """One answer for each entry. Raises `ValueError` or `TypeError` for anything else."""
+def read_answers(reply: Reply, count: int) -> list[tuple[int, Answer]]:
+    """The answers for the entries that were not committed, in order, with the place of each.
+
+    Raises `ValueError` or `TypeError` for a reply that is none to so many entries.
+    """
     if not isinstance(reply, list) or len(reply) != count:
         raise ValueError(f"commit.lua answered {str(reply)[:200]!r} to {count} orders")
-    return [_answer(item) for item in reply]
+    return [(at, _answer(item)) for at, item in enumerate(reply) if item != _COMMITTED]
 
 
 def read_record(payload: bytes, report: bytes, resting: bytes | None) -> Record:
@@ -152,8 +148,6 @@ def _stop_argument(entry: Entry) -> str:
 
 def _answer(item: Reply) -> Answer:
     match item:
-        case int() if item == COMMITTED:
-            return _WAS_COMMITTED
         case [int(kind), bytes(payload), bytes(report), bytes(resting)] if kind == _STORED:
             return WasStored(payload, report, resting)
         case [int(kind), *texts] if kind == _CONFLICT and len(texts) == _POSITION_TEXTS:

@@ -16,11 +16,9 @@ from hiredis import ReplyError
 
 from execution._order import CommitQueue, Pending, answer_all
 from execution.adapters.alarm import Alarm
+from execution.adapters.commit_limits import CommitLimits
 from execution.adapters.commit_script import (
-    COMMITTED,
-    Answer,
     Fence,
-    WasCommitted,
     WasMoved,
     WasRefused,
     WasStored,
@@ -41,28 +39,6 @@ from execution.tick import running_tick
 _EXPIRIES_PER_TIMEOUT: Final = 16
 _COMMITTED: Final = Committed()
 _CONFLICT: Final = Conflict()
-
-
-@dataclass(frozen=True, slots=True)
-class CommitLimits:
-    """Bounds of group commit; none is reached in ordinary times."""
-
-    commit_timeout_ms: int = 2_000
-    """From `commit` to its answer or error, however often it was sent."""
-    orders_per_call_max: int = 128
-    orders_at_once: int = 16
-    """When so many wait they leave before the tick ends: in a long tick Redis would have
-    nothing to do.
-    """
-    calls_in_flight_max: int = 4
-    """Beyond it entries wait, and the next call is fuller. While Redis works on one the next
-    are on their way; with more, calls would be smaller, and orders dearer.
-    """
-    gather_ms: float = 0.0
-    """How long orders wait for others when the loop has no time left; 0: never. See `gathering`."""
-    queue_max: int = 20_000
-    retry_pause_ms: int = 25
-    """Between attempts while Redis says that it cannot right now."""
 
 
 @dataclass(slots=True, eq=False)
@@ -258,24 +234,31 @@ class GroupCommit:
             self.wake()
 
     def _read(self, call: _Call, reply: Reply, shortfall: str | None) -> None:
-        if shortfall is None and reply == [COMMITTED] * len(call.batch):
-            # What nearly every call gets.
-            answer_all(call.batch, _COMMITTED)
-            return
+        batch = call.batch
         try:
-            answers = read_answers(reply, len(call.batch))
+            answers = read_answers(reply, len(batch))
         except (ValueError, TypeError) as error:
-            self._refuse(call.batch, LedgerRefused(f"{self._where}: {error}"))
+            self._refuse(batch, LedgerRefused(f"{self._where}: {error}"))
             return
-        for pending, answer in zip(call.batch, answers, strict=True):
+        told = 0
+        for at, answer in answers:
+            self._committed(call, batch[told:at], shortfall)
+            told = at + 1
             if isinstance(answer, WasRefused):
-                self._not_now_or_never([pending], answer.message, call.connection)
-            elif shortfall is not None and isinstance(answer, (WasCommitted, WasStored)):
-                self._not_now_or_never([pending], shortfall, call.connection)
+                self._not_now_or_never([batch[at]], answer.message, call.connection)
+            elif shortfall is not None and isinstance(answer, WasStored):
+                self._not_now_or_never([batch[at]], shortfall, call.connection)
             else:
-                self._settle(pending, answer)
+                self._settle(batch[at], answer)
+        self._committed(call, batch[told:], shortfall)
 
-    def _settle(self, pending: Pending, answer: Answer) -> None:
+    def _committed(self, call: _Call, batch: list[Pending], shortfall: str | None) -> None:
+        if shortfall is None:
+            answer_all(batch, _COMMITTED)
+        elif batch:
+            self._not_now_or_never(batch, shortfall, call.connection)
+
+    def _settle(self, pending: Pending, answer: WasStored | WasMoved) -> None:
         try:
             result = self._result(pending, answer)
         except ValueError as error:
@@ -288,16 +271,13 @@ class GroupCommit:
             return
         pending.answer(result)
 
-    def _result(self, pending: Pending, answer: Answer) -> CommitResult:
-        match answer:
-            case WasStored():
-                return self._stored(pending, answer)
-            case WasMoved():
-                report_ = pending.entry.report
-                position = read_position(report_.user_id, report_.symbol, answer)
-                self._knowledge.correct(position, pending.epoch)
-                return _CONFLICT
-        return _COMMITTED
+    def _result(self, pending: Pending, answer: WasStored | WasMoved) -> CommitResult:
+        if isinstance(answer, WasStored):
+            return self._stored(pending, answer)
+        report = pending.entry.report
+        position = read_position(report.user_id, report.symbol, answer)
+        self._knowledge.correct(position, pending.epoch)
+        return _CONFLICT
 
     def _stored(self, pending: Pending, answer: WasStored) -> CommitResult:
         if pending.sends > 1 and _is_own(pending, answer):

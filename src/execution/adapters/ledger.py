@@ -13,6 +13,7 @@ from hiredis import ReplyError
 
 from execution._order import CommitQueue, Pending
 from execution.adapters import keys
+from execution.adapters.commit_limits import CommitLimits
 from execution.adapters.commit_script import (
     SOURCE,
     Fence,
@@ -22,7 +23,7 @@ from execution.adapters.commit_script import (
     read_record,
 )
 from execution.adapters.durability import MEMORY, Confirmation, Durability, confirmation_for
-from execution.adapters.group_commit import CommitLimits, GroupCommit, disbelieve
+from execution.adapters.group_commit import GroupCommit, disbelieve
 from execution.adapters.link import Link
 from execution.adapters.login import expect, log_in
 from execution.adapters.positions import UNCHAINED, PositionKnowledge

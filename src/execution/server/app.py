@@ -13,7 +13,7 @@ from typing import Any, Final
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from execution.adapters.group_commit import CommitLimits
+from execution.adapters.commit_limits import CommitLimits
 from execution.adapters.ledger import LedgerConfig, RedisLedger
 from execution.adapters.order_stream import OrderStreamConfig, RedisOrderStream
 from execution.adapters.redis_url import redacted_url
