@@ -110,6 +110,8 @@ def price_or_none(price: int | None) -> int | None:
 
 
 def _best_with_quantity(prices: Int64Array, quantities: Int64Array) -> int | None:
+    if len(quantities) and quantities[0]:
+        return int(prices[0])  # as good as always, and much the cheapest to find out
     shown = np.flatnonzero(quantities)
     return int(prices[shown[0]]) if len(shown) else None
 
