@@ -7,6 +7,7 @@ the same batch again after a lost connection, is then only joined.
 import hashlib
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final, TypeAlias
 
@@ -68,6 +69,9 @@ class Fence(Enum):
     ALWAYS = "always"
 
 
+_FENCES: Final = {fence: bulk(fence.value) for fence in Fence}
+
+
 @dataclass(frozen=True, slots=True)
 class WasStored:
     """The order id has this record, or this is what the order has become."""
@@ -109,11 +113,16 @@ def pack_entry(entry: Entry) -> Packed:
 
 def pack_batch(entries: list[Packed], fence: Fence) -> bytes:
     """One request for all entries; with none it only checks, and fences."""
-    key_count = len(_SHARED_KEYS) + _ORDER_KEYS * len(entries)
+    return _order.join_entries(entries, _head(len(entries)), _FENCES[fence])
+
+
+@lru_cache(maxsize=1_024)
+def _head(entries: int) -> bytes:
+    """What stands before the keys of so many entries."""
+    key_count = len(_SHARED_KEYS) + _ORDER_KEYS * entries
     # EVALSHA, the digest, the number of keys, the keys, the fence, the rest.
-    count = 3 + key_count + 1 + _ORDER_ARGUMENTS * len(entries)
-    head = b"*%d\r\n%b%b%b" % (count, _HEAD, bulk(str(key_count)), _KEYS_HEAD)
-    return _order.join_entries(entries, head, bulk(fence.value))
+    count = 3 + key_count + 1 + _ORDER_ARGUMENTS * entries
+    return b"*%d\r\n%b%b%b" % (count, _HEAD, bulk(str(key_count)), _KEYS_HEAD)
 
 
 def read_answers(reply: Reply, count: int) -> list[tuple[int, Answer]]:
@@ -123,6 +132,8 @@ def read_answers(reply: Reply, count: int) -> list[tuple[int, Answer]]:
     """
     if not isinstance(reply, list) or len(reply) != count:
         raise ValueError(f"commit.lua answered {str(reply)[:200]!r} to {count} orders")
+    if reply == [_COMMITTED] * count:
+        return []  # what nearly every call gets
     return [(at, _answer(item)) for at, item in enumerate(reply) if item != _COMMITTED]
 
 
