@@ -78,13 +78,14 @@ class Coalescing final : public Committer {
 
   void push(std::unique_ptr<Call> call) {
     bool idle;
+    // Before the writer can take it away again: the count must not fall below zero.
+    waiting_.fetch_add(1, std::memory_order_relaxed);
     {
       const std::lock_guard lock(mutex_);
       queue_.push_back(std::move(call));
       idle = writer_waits_;
       writer_waits_ = false;
     }
-    waiting_.fetch_add(1, std::memory_order_relaxed);
     if (idle) changed_.notify_one();
   }
 
