@@ -1,7 +1,7 @@
 """How long a caller waits: alone, at half of what the service can do, and for the disk."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -49,18 +49,33 @@ def alone(bench: Bench, services: Mapping[str, Server], packed: Path) -> None:
 
 
 def at_half_load(bench: Bench, services: Mapping[str, Server]) -> None:
-    """Calls that come at a fixed pace, half of what a closed loop reached just before."""
-    for transport, server in services.items():
+    """Calls that come at a fixed pace, half of what a closed loop reached just before.
 
-        def half(server: Server = server) -> Measured:
-            peak = bench.load(server, "unary", in_flight=64).per_second
-            return bench.load(server, "unary", rate=peak / 2)
+    And at the same pace empty calls, which show what the machine does to any server.
+    """
+    for transport, server in services.items():
+        echo = bench.echo(transport)
+
+        def half(server: Server = server, echo: Server | None = echo) -> list[Measured]:
+            pace = bench.load(server, "unary", in_flight=64).per_second / 2
+            measured = [bench.load(server, "unary", rate=pace)]
+            if echo is not None:
+                measured.append(bench.load(echo, "echo", rate=pace))
+            return measured
 
         samples = bench.rounds(f"{transport}, half load", {"open loop": half})["open loop"]
+        served, *empty_calls = zip(*samples, strict=True)
         for high, most in HIGHS.items():
-            ratios = [one.latency_us[high] / one.latency_us["p50"] for one in samples]
             name = f"{transport}: {high} / p50 at half load"
-            bench.report.figures.append(Figure(name, median(ratios, float), most, at_least=False))
+            bench.report.figures.append(_tail(name, served, high, most))
+            for calls in empty_calls:
+                name = f"{transport}: {high} / p50 of empty calls at that pace"
+                bench.report.figures.append(_tail(name, calls, high, None))
+
+
+def _tail(name: str, samples: Sequence[Measured], high: str, most: float | None) -> Figure:
+    ratios = [one.latency_us[high] / one.latency_us["p50"] for one in samples]
+    return Figure(name, median(ratios, float), most, at_least=False)
 
 
 def durability(bench: Bench, transport: str, everysec: Server) -> None:
