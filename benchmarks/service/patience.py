@@ -2,8 +2,11 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+
+from redis_server import RedisServer
 
 from service.bench import Bench, empty
 from service.figures import Figure, median, ratio
@@ -101,25 +104,43 @@ def durability(bench: Bench, transport: str, everysec: Server) -> None:
 def workers(bench: Bench, transport: str, alone: Server) -> None:
     """What an order costs with several workers, all on the one core: accounting, not speed.
 
-    With as many calls for each as the one has, as they would have on cores of their own; and with
-    these calls shared among them, which makes the commits of each smaller.
+    Processes that take turns on a core find its caches cold, which those on cores of their own do
+    not. What that alone makes dearer two services show that share no more than the core: beside
+    them stand two workers, each with as many calls. And with the calls of one shared among both,
+    which makes the commits of each smaller.
     """
-    with bench.service(transport, "--workers", str(WORKERS)) as several:
+    redis = bench.start_redis("everysec")
 
-        def run(server: Server, share: int) -> Measured:
-            connections = WORKER_CONNECTIONS * share
-            return bench.load(server, "unary", in_flight=64 * share, connections=connections)
+    def one(server: Server, where: RedisServer = bench.redis, share: int = 1) -> float:
+        flags = {"in_flight": 64 * share, "connections": WORKER_CONNECTIONS * share}
+        return cpu(bench.load(server, "unary", redis=where, **flags))
 
-        ways = {
-            "one": partial(run, alone, 1),
-            "as many each": partial(run, several, WORKERS),
-            "shared": partial(run, several, 1),
+    with (
+        bench.service(transport, "--workers", str(WORKERS)) as several,
+        bench.service(transport, redis=redis) as other,
+        ThreadPoolExecutor(WORKERS) as both,
+    ):
+
+        def apart() -> float:
+            costs = both.map(one, (alone, other), (bench.redis, redis))
+            return sum(costs) / WORKERS
+
+        ways: dict[str, Callable[[], float]] = {
+            "one worker": partial(one, alone),
+            "two services": apart,
+            "two workers": partial(one, several, share=WORKERS),
+            "two workers, sharing": partial(one, several),
         }
         taken = bench.rounds("workers", ways)
-    for way, most in (("as many each", 1.1), ("shared", None)):
-        name = f"{transport}: CPU an order with {WORKERS} workers against one, 64 calls {way}"
-        measured = ratio(taken[way], taken["one"], cpu)
-        bench.report.figures.append(Figure(name, measured, most, at_least=False))
+    add = bench.report.figures.append
+    for way, beside, most in (
+        ("two workers", "two services", 1.1),
+        ("two services", "one worker", None),
+        ("two workers", "one worker", None),
+        ("two workers, sharing", "one worker", None),
+    ):
+        name = f"{transport}: CPU an order of {way} on a core against {beside}"
+        add(Figure(name, ratio(taken[way], taken[beside], float), most, at_least=False))
 
 
 def start(bench: Bench) -> None:
