@@ -130,11 +130,17 @@ class Bench:
     # What is measured.
 
     def load(
-        self, server: Server, mode: str, *, redis: RedisServer | None = None, **flags: float
+        self,
+        server: Server,
+        mode: str,
+        *,
+        redis: RedisServer | None = None,
+        is_empty: bool = False,
+        **flags: float,
     ) -> Measured:
         """One run on an empty Redis. Raises `NotServedError` for a method that is none."""
         redis = redis or self.redis
-        if mode != "echo":
+        if mode != "echo" and not is_empty:
             empty(redis)
         settings = {"seconds": self.effort.seconds, "warm_up": self.effort.warm_up_seconds, **flags}
         watched = (server.pids, (redis.pid,))

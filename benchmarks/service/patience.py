@@ -112,8 +112,12 @@ def workers(bench: Bench, transport: str, alone: Server) -> None:
     redis = bench.start_redis("everysec")
 
     def one(server: Server, where: RedisServer = bench.redis, share: int = 1) -> float:
+        empty(where)
+        return loaded(server, where, share)
+
+    def loaded(server: Server, where: RedisServer, share: int) -> float:
         flags = {"in_flight": 64 * share, "connections": WORKER_CONNECTIONS * share}
-        return cpu(bench.load(server, "unary", redis=where, **flags))
+        return cpu(bench.load(server, "unary", redis=where, is_empty=True, **flags))
 
     with (
         bench.service(transport, "--workers", str(WORKERS)) as several,
@@ -122,8 +126,11 @@ def workers(bench: Bench, transport: str, alone: Server) -> None:
     ):
 
         def apart() -> float:
-            costs = both.map(one, (alone, other), (bench.redis, redis))
-            return sum(costs) / WORKERS
+            # Both before either: no log is rewritten beside a load.
+            empty(bench.redis)
+            empty(redis)
+            costs = list(both.map(loaded, (alone, other), (bench.redis, redis), (1, 1)))
+            return sum(costs) / len(costs)
 
         ways: dict[str, Callable[[], float]] = {
             "one worker": partial(one, alone),

@@ -53,7 +53,8 @@ cdef int _data_came(
     try:
         part = PyBytes_FromStringAndSize(<const char *>data, size)
         if self._data is None or self._data_stream_id != stream_id:
-            # The frame before, if it was not whole, went with its stream.
+            # The frame before, if it was not whole, goes with its stream.
+            _let_part_go(self)
             self._data_stream_id = stream_id
             self._data = part
         elif type(self._data) is bytes:
@@ -65,11 +66,15 @@ cdef int _data_came(
         return self._failed_in_callback(error)
 
 
-cdef size_t _size(data) except? 0:
-    """Of what `_data_came` keeps of a frame."""
-    if type(data) is list:
-        return sum([len(part) for part in <list>data])
-    return PyBytes_GET_SIZE(data)
+cdef int _let_part_go(ServerConnection self) except -1:
+    """Of a frame whose stream has ended: nobody is told of it, so nobody gives back its window."""
+    cdef size_t size = 0
+    data, self._data = self._data, None
+    if data is None:
+        return 0
+    for part in data if type(data) is list else (data,):
+        size += PyBytes_GET_SIZE(part)
+    return _check(consume_connection(self._session, size))
 
 
 cdef int _frame_came(void *session, const h2_frame *frame, void *user) noexcept:
@@ -89,10 +94,9 @@ cdef int _frame_came(void *session, const h2_frame *frame, void *user) noexcept:
         elif frame.head.type == _DATA:
             data = b""
             if self._data is not None and self._data_stream_id == stream_id:
-                data = self._data
+                data, self._data = self._data, None
                 if type(data) is list:
                     data = b"".join(data)
-            self._data = None
             self._unacknowledged += PyBytes_GET_SIZE(data)
             _add_event(&self._events, _DATA_CAME, stream_id, data, end_stream, 0)
         else:
@@ -192,10 +196,8 @@ cdef int _stream_closed(
     try:
         if stream != NULL:
             self._drop_stream(stream)
-        if self._data is not None and self._data_stream_id == stream_id:
-            # Nobody will be told of this part of a frame, so nobody gives back its window.
-            _check(consume_connection(session, _size(self._data)))
-            self._data = None
+        if self._data_stream_id == stream_id:
+            _let_part_go(self)
         return _add_event(&self._events, _CLOSED, stream_id, None, False, error_code)
     except BaseException as error:
         return self._failed_in_callback(error)

@@ -5,7 +5,8 @@ cdef class Conversation:
 
     `unfinished` are streams that are answered although the client is not done. `_read` is what the
     latest request asks for: a call of class `_kind`, None if it is refused, with so many seconds
-    until its deadline, which stands at `_timeout_at` in its headers or, -1, does not. What is no usual event of a call has methods of its own for it.
+    until its deadline, which stands at `_timeout_at` in its headers or, -1, does not. What is no
+    usual event of a call has methods of its own for it.
     """
 
     cdef public dict calls
@@ -73,7 +74,7 @@ cdef class Conversation:
     cdef int _requested(self, link, int stream_id, headers, bint end_stream) except -1:
         cdef Exchange opened
         self.last_stream_id = stream_id
-        if headers is not self._read_headers and not self._only_later(headers):
+        if headers is not self._read_headers and not self._asks_the_same(headers):
             self._read_anew(headers)
         if self._kind is None or self._unsent() > self._unsent_max:
             self._refuse(stream_id, end_stream)
@@ -93,8 +94,8 @@ cdef class Conversation:
             opened.received(b"", True)
         return 0
 
-    cdef bint _only_later(self, headers) except -1:
-        """Whether they ask for what the latest did, if with another deadline; takes that then."""
+    cdef bint _asks_the_same(self, headers) except -1:
+        """Whether they ask for what the latest did, but for the deadline, which is taken."""
         cdef Py_ssize_t at = self._timeout_at
         cdef double timeout
         if not same_headers(headers, self._read_headers, at):

@@ -10,7 +10,7 @@ cdef class Deadlines:
 
     Nearly every call of a client that sets deadlines is answered long before its own. A timer for
     each would cost more than what the call itself does here; so an answered call just stays where
-    it is, until somebody comes across it.
+    it is, until somebody comes across it. Those due at the same time expire in any order.
     """
 
     # A heap: `_calls[n]` expires at `_when[n]`, no sooner than the one at `(n - 1) // 2`.
@@ -73,8 +73,8 @@ cdef class Deadlines:
                 if not call.over:
                     call.expire()
         finally:
-            # To expire a call may have set the timer anew.
-            if self._calls and self._timer is None:
+            # To expire a call may have set the timer, for a later one.
+            if self._calls and (self._timer is None or self._when[0] < self._timer_when):
                 self._set_timer(self._when[0])
 
     cdef int _tidy(self) except -1:
@@ -136,6 +136,8 @@ def timeout_of(bytes value not None):
 
 cdef double _timeout_of(bytes value) noexcept:
     """-1 for what is no timeout."""
+    if value is None:
+        return -1
     cdef const char *text = PyBytes_AS_STRING(value)
     cdef Py_ssize_t at, digits = PyBytes_GET_SIZE(value) - 1
     cdef long number = 0

@@ -1,7 +1,8 @@
 # The server's side of an HTTP/2 connection, over libnghttp2 itself.
 #
 # As `ngh2.Connection`, as far as our server uses it: the same methods, events, bytes and errors,
-# proved equal by `tests/property/test_http2_twins.py`. What it leaves out is a Python object for
+# proved equal by `tests/property/test_http2_twins.py`; but a frame whose stream ends within it gives
+# the window of the connection back, where ngh2 forgets it. What it leaves out is a Python object for
 # every event, header and queue of a call; `Conversation.act_on_events` reads the events of usual
 # calls where they lie.
 

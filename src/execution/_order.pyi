@@ -277,7 +277,7 @@ class Lane:
                 Quote,
                 int | None,
                 Callable[[ExecutionReport | Exception], None],
-                CommitResult | Unavailable,
+                CommitResult | Exception,
                 int,
             ],
             None,

@@ -135,7 +135,15 @@ cdef bint _begin(
     if lane.consumes:
         _move(quote, execution.taken, -1)
     lane.committing.add(order.order_id)
-    _put(lane.queue, pending)
+    try:
+        _put(lane.queue, pending)
+    except BaseException:
+        # A bug. Who asked is told by whoever called us, and by nobody else.
+        pending.done = None
+        if lane.consumes:
+            _move(quote, execution.taken, 1)
+        lane.committing.discard(order.order_id)
+        raise
     return True
 
 
@@ -154,10 +162,15 @@ cdef int _leave_lane(Pending pending, object done, object result) except -1:
         return 0
     if lane.consumes:
         _move(pending.quote, pending.taken, 1)
-    if type(result) is not lane.conflict_type or pending.attempt >= lane.attempts_max or not _begin(
-        lane, pending.order, pending.quote, pending.deadline_ns, done, pending.attempt + 1
-    ):
-        lane.otherwise(
-            pending.order, pending.quote, pending.deadline_ns, done, result, pending.attempt
-        )
+    if type(result) is lane.conflict_type and pending.attempt < lane.attempts_max:
+        try:
+            if _begin(
+                lane, pending.order, pending.quote, pending.deadline_ns, done, pending.attempt + 1
+            ):
+                return 0
+        except Exception as error:
+            result = error
+    lane.otherwise(
+        pending.order, pending.quote, pending.deadline_ns, done, result, pending.attempt
+    )
     return 0

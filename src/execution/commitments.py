@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from execution.engine import Execution
-from execution.errors import DeadlineTooShort, PositionContended, Unavailable
+from execution.errors import DeadlineTooShort, PositionContended
 from execution.model import ExecutionReport, Position, Quote, Unusable
 from execution.ports import (
     Clock,
@@ -166,12 +166,12 @@ class Keeping:
             return
         self.kept(None)
 
-    def _answered(self, result: CommitResult | Unavailable) -> None:
+    def _answered(self, result: CommitResult | Exception) -> None:
         if isinstance(result, Committed):
             self.kept(self._report)
             return
         self._give_back()
-        if isinstance(result, Unavailable):
+        if isinstance(result, Exception):
             self.kept(result)
         elif isinstance(result, Stored):
             self.kept(result.record)
@@ -180,7 +180,7 @@ class Keeping:
         else:
             self.kept(self._contended())
 
-    def go_on(self, result: CommitResult | Unavailable, attempts: int) -> None:
+    def go_on(self, result: CommitResult | Exception, attempts: int) -> None:
         """From so many attempts that were made elsewhere; the last was answered so."""
         self._attempts = attempts
         self._answered(result)

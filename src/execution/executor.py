@@ -251,7 +251,7 @@ class Executor:
         side: Quote,
         deadline_ns: int | None,
         done: Done,
-        result: CommitResult | Unavailable,
+        result: CommitResult | Exception,
         attempts: int,
     ) -> None:
         """The short way ended elsewhere than in the ledger: goes on along the other."""

@@ -1,6 +1,7 @@
 """The deadlines of a connection: who expires when, over one timer, in bounded memory."""
 
 import asyncio
+import random
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -126,6 +127,25 @@ def test_many_that_wait_are_looked_at_no_more_often_than_they_double(loop: Loop)
     assert next(looks) <= 2 * 40_000
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_those_who_wait_keep_their_deadlines_when_the_others_are_forgotten(
+    loop: Loop, seed: int
+) -> None:
+    chance, deadlines = random.Random(seed), of(loop)
+    calls = [Call(number, loop) for number in range(5_000)]
+    due = {}
+    for call in calls:
+        due[call.stream_id] = deadlines.add(call, chance.randrange(1, 10**6))
+        if chance.random() < 0.7:
+            chance.choice(calls[: call.stream_id + 1]).over = True
+    waiting = [call for call in calls if not call.over]
+    assert len(waiting) > 1_000
+    assert len(deadlines) < len(calls), "some were forgotten"
+    loop.pass_to(loop.now + 10**6)
+    assert [call.expired_at for call in waiting] == [due[call.stream_id] for call in waiting]
+    assert len(deadlines) == 0
+
+
 async def test_a_call_whose_end_fails_keeps_no_other_from_it(loop: Loop) -> None:
     deadlines, other = of(loop), Call(2, loop)
 
@@ -159,10 +179,12 @@ def test_who_expires_may_begin_another(loop: Loop) -> None:
             super().expire()
             deadlines.add(second, 5)
 
+    third = Call(3, loop)
     deadlines.add(First(1, loop), 1)
-    deadlines.add(Call(3, loop), 50)
+    deadlines.add(third, 2)
+    deadlines.add(Call(4, loop), 50)
     loop.pass_to(loop.now + 7)
-    assert second.expired_at == 106.0
+    assert (second.expired_at, third.expired_at) == (106.0, 102.0)
     assert loop.set_timers == 1
 
 

@@ -1,4 +1,8 @@
-"""Our connection over libnghttp2 does what ngh2's does: the same bytes, events, errors, sizes."""
+"""Our connection over libnghttp2 does what ngh2's does: the same bytes, events, errors, sizes.
+
+But for one thing, which has a test of its own. It needs a server that acts in the middle of a
+frame, as no `Twins` does.
+"""
 
 import contextlib
 import gc
@@ -310,6 +314,46 @@ def test_any_bytes(before: bytes, data: bytes, cuts: list[float]) -> None:
     twins.receive(before + data, cuts)
     twins.send()
     assert twins.both("data_to_send") in NOTHING
+
+
+@pytest.mark.parametrize("next_size", [0, 10, None])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_frame_whose_stream_ends_within_it_gives_its_window_back(
+    at_once: bool, next_size: int | None
+) -> None:
+    """Whether RST_STREAM leaves before the rest of the frame comes or after, and whatever comes on
+    another stream meanwhile. ngh2 forgets the part that had come."""
+    server = ServerConnection(PLAIN)
+    server.initiate_connection({})
+    server.receive_data(HELLO)
+    sent = b""
+    for stream in range(1, 400, 4):
+        for number in (stream, stream + 2):
+            server.receive_data(frame(raw.HEADERS, raw.END_HEADERS, number, ASKED))
+        whole = frame(raw.DATA, 0, stream, bytes(10_000))
+        server.receive_data(whole[:4_000])
+        server.reset_stream(stream, 0)
+        sent += server.data_to_send() if at_once else b""
+        server.receive_data(whole[4_000:])
+        if next_size is not None:
+            server.receive_data(frame(raw.DATA, 1, stream + 2, bytes(next_size)))
+        for event in server.events():
+            if isinstance(event, ngh2.DataReceived) and event.data:
+                server.acknowledge_received_data(len(event.data), event.stream_id)
+        sent += server.data_to_send()
+    came = 100 * (10_000 + (next_size or 0))
+    assert came - 65_535 < given_back(sent) <= came
+
+
+def given_back(sent: bytes) -> int:
+    """What the WINDOW_UPDATE frames of the connection add up to."""
+    given = 0
+    while sent:
+        end = 9 + int.from_bytes(sent[:3])
+        if sent[3] == raw.WINDOW_UPDATE and not any(sent[5:9]):
+            given += int.from_bytes(sent[9:end])
+        sent = sent[end:]
+    return given
 
 
 FLOODS: Final[tuple[Callable[[int], bytes], ...]] = (

@@ -271,6 +271,23 @@ def test_who_lost_and_has_no_more_time_is_left_to_the_long_way() -> None:
     assert "o-1" in world.committing
 
 
+def test_a_second_attempt_that_fails_is_told_and_undone() -> None:
+    world, quote = World(True, FeeRate()), plain_quote()
+    assert world.begin(ORDER, quote)
+    (pending,) = world.waiting
+    world.queue.entries.clear()
+    bug = RuntimeError("a bug")
+
+    def fails() -> float:
+        raise bug
+
+    world.queue.time = fails
+    pending.answer(CONFLICT)
+    ((order, *_, why, attempts),) = world.left
+    assert (order, why, attempts) == (ORDER, bug, 1)
+    assert (world.waiting, quote.available.tolist(), world.committing) == ([], [5_000], set())
+
+
 def test_whoever_waits_for_the_end_of_an_order_is_told() -> None:
     world = World(True, FeeRate())
     spec = SymbolSpec("X", 2, 3)

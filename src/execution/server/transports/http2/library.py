@@ -2,7 +2,8 @@
 
 ngh2 carries the library within its own module. Where that shows the library's symbols, as the
 wheels of ngh2 0.3 do, our compiled connection calls them; where it hides them, ngh2 stands between
-us, and all is as before but dearer.
+us, and all is as before but dearer; and what came of a frame whose stream ends within it, which
+ngh2 tells nobody of, is then missing from the connection's window for good.
 """
 
 import ctypes
