@@ -4,13 +4,20 @@ Every order gets an item of its own, in the order sent; one that a unary call
 would have failed gets its status in `error`, and its neighbours never notice.
 """
 
+import asyncio
 from collections import deque
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status
 
-from execution.errors import ExecutionError, FieldViolation, InvalidArgument
+from execution.errors import (
+    ExecutionError,
+    FieldViolation,
+    GivenUp,
+    InvalidArgument,
+    StatusCode,
+)
 from execution.executor import Cancel
 from execution.server.admission import Call
 from execution.server.messages import batch_bytes
@@ -19,11 +26,10 @@ from execution.server.rpcs import Answer, PipelineReplies
 from execution.server.statuses import internal_status, not_protobuf, status_of
 from execution.v1 import execution_pb2 as pb
 
-if TYPE_CHECKING:
-    from google.rpc.status_pb2 import Status
-
 BATCH_MAX: Final = 1_000
 """Orders in one batch; its reply has to fit into a message, too."""
+ORDERS_A_TURN: Final = 128
+"""Of batches, begun in one turn of the event loop."""
 
 _BATCH: Final = pb.OrderBatch.DESCRIPTOR.full_name
 _ORDERS_FIELD: Final = pb.OrderBatch.ORDERS_FIELD_NUMBER
@@ -34,10 +40,27 @@ class BatchOrders:
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
+        self._line: deque[_Batch] = deque()
+        """Those that are not all begun, by turns."""
+        self._goes_on = False
 
     def handle(self, data: bytes, call: Call, answer: Answer) -> None:
         """Raises `InvalidArgument` for what is no batch, or too large a one."""
-        _Batch(self._orders, _requests(data), call, answer).begin()
+        self._line.append(_Batch(self._orders, _requests(data), call, answer))
+        if not self._goes_on:
+            self._begin_some()
+
+    def _begin_some(self) -> None:
+        """As many as one turn of the event loop may take: others wait as well."""
+        left, line = ORDERS_A_TURN, self._line
+        while line and left > 0:
+            batch = line.popleft()
+            left -= batch.begin(left)
+            if not batch.begun:
+                line.append(batch)
+        self._goes_on = bool(line)
+        if line:
+            asyncio.get_running_loop().call_soon(self._begin_some)
 
 
 class _Batch:
@@ -50,19 +73,35 @@ class _Batch:
         self._answer = answer
         self.reports = [b""] * len(requests)
         self._missing = len(requests)
+        self._next = 0
+        self._cancels: list[Cancel] = []
+        if requests:
+            answer.on_gone(self._gone)
+        else:
+            answer.reply(b"")
 
-    def begin(self) -> None:
-        """Begins every order; some may be answered before this returns."""
-        if not self._requests:
-            self._answer.reply(b"")
-            return
-        waiting = [
-            cancel
-            for number, data in enumerate(self._requests)
-            if (cancel := _take(self._orders, data, self._call, _Item(self, number, data)))
-        ]
-        if waiting and self._missing:
-            self._answer.on_gone(partial(_call_all, waiting))
+    @property
+    def begun(self) -> bool:
+        """Whether every order is, or need not be any more."""
+        return self._next == len(self._requests)
+
+    def begin(self, most: int) -> int:
+        """Begins so many orders at most, and says how many; some may be answered by then."""
+        count = 0
+        while not self.begun and count < most:
+            count += 1
+            data = self._requests[self._next]
+            item = _Item(self, self._next, data)
+            self._next += 1
+            cancel = _take(self._orders, data, self._call, item)
+            if cancel is not None:
+                self._cancels.append(cancel)
+        return count
+
+    def _gone(self) -> None:
+        """Gives up what is not sent to the ledger yet, and begins no more."""
+        self._next = len(self._requests)
+        _call_all(self._cancels)
 
     def answered(self) -> None:
         """One more has its report."""
@@ -174,11 +213,13 @@ def _error_item(data: bytes, error: Exception) -> bytes:
         request.MergeFromString(data)
     except DecodeError:
         request = pb.OrderRequest()
-    status: Status = (
-        status_of(error)
-        if isinstance(error, ExecutionError)
-        else internal_status(error, "an item of a batch")
-    )
+    if isinstance(error, ExecutionError):
+        status = status_of(error)
+    elif isinstance(error, GivenUp):
+        # Nobody hears this.
+        status = Status(code=StatusCode.CANCELLED.value, message=str(error))
+    else:
+        status = internal_status(error, "an item of a batch")
     return pb.ExecutionReport(
         order_id=request.order_id, user_id=request.user_id, symbol=request.symbol, error=status
     ).SerializeToString(deterministic=True)

@@ -48,6 +48,8 @@ class Link(Protocol):
     peer: str
     held: int
     """Bytes of request messages that nobody has taken yet."""
+    messages_left: int
+    """So many may yet be begun in this turn of the event loop."""
     touched: bool
     """Whether what waits is sent anyway, so that `touch` has nothing to do."""
 
@@ -56,6 +58,9 @@ class Link(Protocol):
 
     def wait_for_room(self, call: Any) -> None:
         """Calls `room_again` once something was sent."""
+
+    def later(self, call: Any) -> None:
+        """Calls `go_on` in a turn of the event loop that has room for more."""
 
     def forget(self, call: "Call", *, whole: bool) -> None:
         """The call is answered; `whole`: the client had sent all of its request."""

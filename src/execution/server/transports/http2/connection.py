@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
@@ -65,7 +66,9 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._cut = False
         """Whether the bytes written last may end within a frame."""
+        self.messages_left = 0
         self._waiting: list[Any] = []
+        self._later: deque[Any] = deque()
         self._patience = Patience(host.limits)
         self._noticed_at: float | None = None
         self._closing = False
@@ -97,6 +100,7 @@ class Connection(asyncio.Protocol):
             return
         session = self.session
         session.heard_at = self._loop.time()
+        self.messages_left = self.limits.messages_a_turn
         self.touched = True
         with self._tick:
             try:
@@ -118,6 +122,7 @@ class Connection(asyncio.Protocol):
         self.session.drop_calls()
         self.deadlines.close()
         self._waiting.clear()
+        self._later.clear()
         self.told.set()
         self._host.closed(self)
 
@@ -142,6 +147,12 @@ class Connection(asyncio.Protocol):
         """Calls `room_again` once something was sent."""
         self._waiting.append(call)
         self.touch()
+
+    def later(self, call: Any) -> None:
+        """Calls `go_on` in a turn of the loop that has room for more."""
+        if not self._later:
+            self._loop.call_soon(self._go_on)
+        self._later.append(call)
 
     def forget(self, call: Call, *, whole: bool) -> None:
         """The call is answered; `whole`: the client had sent all of its request."""
@@ -219,6 +230,8 @@ class Connection(asyncio.Protocol):
         if why is not None:
             self._end(why)
             return
+        if self.session.unfinished:
+            self.flush()
         if self._patience.is_due(self.session, now):
             self._say(self.h2.ping)
         if self.limits.age_seconds_max is not None:
@@ -234,6 +247,18 @@ class Connection(asyncio.Protocol):
                 self.go_away()
         elif over_age > self.limits.age_grace_seconds:
             self._end("is too old, and its calls do not end")
+
+    def _go_on(self) -> None:
+        """By turns; whoever has more to do stands at the end again."""
+        line = self._later
+        self.messages_left = self.limits.messages_a_turn
+        with self._tick:
+            for _ in range(len(line)):
+                if not self.messages_left:
+                    break
+                line.popleft().go_on()
+        if line:
+            self._loop.call_soon(self._go_on)
 
     # Writing and ending.
 

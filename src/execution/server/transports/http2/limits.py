@@ -35,6 +35,10 @@ class Limits:
     """Of one connection; beyond it a new call is refused before any work."""
     stream_window_bytes: int = 65_535
     connection_window_bytes: int = 4_194_304
+    unanswered_max: int = 256
+    """Requests of one stream under way; more wait until some are answered, and read."""
+    messages_a_turn: int = 128
+    """Of all streams of one connection, begun in one turn of the loop: others wait as well."""
     threads_max: int = 64
     """Calls at once of handlers that are no coroutines; more are RESOURCE_EXHAUSTED."""
     handshake_seconds: float = 10.0

@@ -14,8 +14,9 @@ from execution.server.transports.http2.request import Request
 class PlainStreamCall(Call):
     """Requests as they come, replies as they are sent, one for each.
 
-    The client's window opens again by what was answered and can be read, so
-    that what is under way, and what waits to be read, stay bounded by it.
+    The client's window opens again by what was answered and can be read. What
+    it has room for may be many small requests: those wait until there is room
+    for their replies, and for them in a turn of the event loop.
     """
 
     def open(
@@ -28,6 +29,12 @@ class PlainStreamCall(Call):
         self._owed = 0
         """Bytes that are answered, but not given back to the client's window."""
         self._waits = False
+        self._later: deque[bytes] = deque()
+        """Requests that are not begun; the last of those that have no answer."""
+        self._in_line = False
+        """Whether they are begun in a later turn of the loop, and not by the next answer."""
+        self._ends = False
+        """Whether the handler is to be told of the end after them."""
         begin = request.method.plain_stream
         assert begin is not None, "a plain stream is of a plain method"
         self._handler = begin(self)
@@ -48,6 +55,8 @@ class PlainStreamCall(Call):
         self._owed += self._unanswered.popleft()
         if self.unsent <= self._link.limits.unsent_bytes_max:
             self._give_back()
+            if self._later:
+                self._stand_in_line()
         elif not self._waits:
             self._waits = True
             self._link.wait_for_room(self)
@@ -81,10 +90,35 @@ class PlainStreamCall(Call):
         self._unanswered += [share] * len(messages)
         if messages:
             self._unanswered[-1] += len(data) - share * len(messages)
-        for message in messages:
-            self._tell(self._handler.message, message)
-        if end_stream:
+        self._later += messages
+        self._ends = end_stream
+        if not self._in_line:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Hands on what there is room for."""
+        self._in_line = False
+        link, later = self._link, self._later
+        limits = link.limits
+        while later and not self.over:
+            if (
+                len(self._unanswered) - len(later) >= limits.unanswered_max
+                or self.unsent > limits.unsent_bytes_max
+            ):
+                return
+            if not link.messages_left:
+                self._stand_in_line()
+                return
+            link.messages_left -= 1
+            self._tell(self._handler.message, later.popleft())
+        if self._ends:
+            self._ends = False
             self._tell(self._handler.end)
+
+    def _stand_in_line(self) -> None:
+        if not self._in_line:
+            self._in_line = True
+            self._link.later(self)
 
     def room_again(self) -> bool:
         """Opens the client's window if it has read on; whether it need not wait any more."""
@@ -92,6 +126,8 @@ class PlainStreamCall(Call):
             return False
         self._waits = False
         self._give_back()
+        if self._later:
+            self._stand_in_line()
         return True
 
     def _taken_in(self, data: bytes, end_stream: bool) -> list[bytes]:
@@ -123,4 +159,5 @@ class PlainStreamCall(Call):
         super()._end()
         self._owed += sum(self._unanswered)
         self._unanswered.clear()
+        self._later.clear()
         self._give_back()

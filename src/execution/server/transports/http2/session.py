@@ -22,6 +22,7 @@ from execution.server.transports.http2.task_call import TaskCall
 NOTICE: Final = b"shutdown"
 """Of the PING that follows a notice of shutdown: who answers it has read the notice."""
 
+_LOOKS: Final = 64
 _OVERLOADED: Final = "this connection has too many answers that its client does not read"
 
 
@@ -75,19 +76,20 @@ class Session(Conversation):
     def stop_unfinished(self) -> bool:
         """Tells clients that still send for an answered call to stop; whether it told any.
 
-        Who has not been sent all of its answer is told later.
+        Who has not been sent all of its answer is told later; a client that opens no window keeps
+        many of those, so only some are looked at. `pop` goes round a set, and so do we.
         """
-        told = False
-        for stream_id in list(self.unfinished):
+        told, count = False, min(len(self.unfinished), _LOOKS)
+        for stream_id in [self.unfinished.pop() for _ in range(count)]:
             try:
                 sent = self._is_sent(stream_id)
             except ngh2.StreamUnavailableError:
-                self.unfinished.discard(stream_id)
                 continue
             if sent:
-                self.unfinished.discard(stream_id)
                 self.h2.reset_stream(stream_id, ngh2.ErrorCode.NO_ERROR)
                 told = True
+            else:
+                self.unfinished.add(stream_id)
         return told
 
     def drop_calls(self) -> None:
