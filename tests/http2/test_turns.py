@@ -1,0 +1,103 @@
+"""Nobody keeps the others waiting: what one client may have done in one turn of the loop."""
+
+from functools import partial
+
+import ngh2
+import pytest
+from http2.conftest import Serve
+from http2.raw_client import RST_STREAM, Answer
+from http2.service import path
+
+from execution.http2.wire import framed
+from execution.server.transports.http2.limits import Limits
+from execution.server.transports.http2.session import _LOOKS, Session
+
+INITIAL_WINDOW_SIZE = 4
+OK, UNIMPLEMENTED = 0, 12
+
+
+def _has_all(answer: Answer, count: int) -> bool:
+    return len(answer.messages) == count
+
+
+async def test_many_small_requests_are_begun_by_turns(serve: Serve) -> None:
+    served = await serve(Limits(messages_a_turn=10))
+    client, other = await served.connect(), await served.connect()
+    streams = [client.request(path("PlainStream"), end=False) for _ in range(3)]
+    messages = [b"%d" % number for number in range(2_000)]
+    for stream in streams:
+        client.send(stream, b"".join(map(framed, messages)), end=True)
+    await client.writer.drain()
+    assert (await other.call(path("Plain"), b"x")).messages == [b"x"]
+    assert served.service.entered < 3 * 2_000
+    for stream in streams:
+        answer = await client.answer(stream)
+        await client.until(partial(_has_all, answer, 2_000))
+        assert answer.messages == messages, "in the order sent"
+        assert answer.status == OK
+
+
+async def test_no_more_is_begun_than_has_room_for_its_replies(serve: Serve) -> None:
+    served = await serve(Limits(unsent_bytes_max=1_000))
+    client = await served.connect(settings={INITIAL_WINDOW_SIZE: 0})
+    stream = client.request(path("PlainStream"), end=False)
+    client.send(stream, framed(b"x") * 10_000, end=True)
+    await client.call("/none", b"")
+    assert 1_000 // 6 < served.service.entered <= 1_000 // 6 + 2
+    client.h2.set_local_window_size(1 << 20, stream_id=stream)
+    client.write()
+    answer = await client.answer(stream)
+    await client.until(partial(_has_all, answer, 10_000))
+    assert answer.status == OK
+
+
+async def test_no_more_is_begun_than_may_be_under_way(serve: Serve) -> None:
+    served = await serve(Limits(unanswered_max=5))
+    client = await served.connect()
+    stream = client.request(path("PlainStream"), *[b"hold"] * 100, end=False)
+    await client.call("/none", b"")
+    assert served.service.entered == 5
+    (held,) = served.service.open
+    for number in range(1, 96):
+        held.send(b"")
+        await client.call("/none", b"")
+        assert served.service.entered == 5 + number
+    client.cancel(stream)
+    await served.service.until(lambda: served.service.gone)
+
+
+async def test_a_call_that_ends_begins_nothing_more(serve: Serve) -> None:
+    served = await serve(Limits(messages_a_turn=1))
+    client = await served.connect()
+    messages = [b"x"] * 10 + [b"fail"] + [b"x"] * 1_000
+    answer = await client.call(path("PlainStream"), *messages)
+    assert len(answer.messages) == 10
+    await client.call("/none", b"")
+    assert served.service.entered == 11
+
+
+async def test_streams_that_wait_for_a_window_are_looked_at_by_turns(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, is_sent = [0], Session._is_sent
+
+    def counted(self: Session, stream_id: int) -> bool:
+        looks[0] += 1
+        return is_sent(self, stream_id)
+
+    monkeypatch.setattr(Session, "_is_sent", counted)
+    served = await serve(Limits())
+    client = await served.connect(settings={INITIAL_WINDOW_SIZE: 0})
+    streams = [client.request("/none", b"x", end=False) for _ in range(500)]
+    answers = [client.answers[stream] for stream in streams]
+    await client.until(lambda: all(answer.status == UNIMPLEMENTED for answer in answers))
+    for number in range(1, 11):
+        looks[0] = 0
+        client.h2.ping(bytes(8))
+        client.write()
+        await client.until(lambda number=number: len(client.heard(6, 1)) == number)  # type: ignore[misc]  # mypy wants no defaults in a lambda
+        assert 0 < looks[0] <= 2 * _LOOKS
+    client.h2.update_settings({ngh2.Setting.INITIAL_WINDOW_SIZE: 1_000})
+    client.write()
+    await client.until(lambda: len(client.heard(RST_STREAM)) == len(streams))
+    assert {frame.stream_id for frame in client.heard(RST_STREAM)} == set(streams)

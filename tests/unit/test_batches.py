@@ -1,0 +1,107 @@
+"""Batches by turns, and what an item says of an order that nobody waits for."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from execution.errors import GivenUp, StatusCode
+from execution.server.admission import Call
+from execution.server.batches import ORDERS_A_TURN, BatchOrders, _error_item
+from execution.v1 import execution_pb2 as pb
+
+ANYBODY = Call()
+
+
+class Orders:
+    """Takes whatever comes; answers at once, or never."""
+
+    def __init__(self, *, answers: bool = True) -> None:
+        self.answers = answers
+        self.taken: list[bytes] = []
+        self.given_up = 0
+
+    def take(self, data: bytes, _type: Any, _call: Any, answer: Any) -> Callable[[], object] | None:
+        self.taken.append(data)
+        if self.answers:
+            answer.reply(data)
+            return None
+        return self._give_up
+
+    def _give_up(self) -> None:
+        self.given_up += 1
+
+
+class Asker:
+    """Who sent a batch."""
+
+    def __init__(self) -> None:
+        self.replies: list[bytes] = []
+        self.gone: Callable[[], object] = lambda: None
+
+    def reply(self, message: bytes) -> None:
+        self.replies.append(message)
+
+    def on_gone(self, callback: Callable[[], object]) -> None:
+        self.gone = callback
+
+
+def batch(name: str, count: int) -> bytes:
+    orders = [pb.OrderRequest(order_id=f"{name}-{number}") for number in range(count)]
+    return pb.OrderBatch(orders=orders).SerializeToString()
+
+
+def reports(asker: Asker) -> list[str]:
+    (reply,) = asker.replies
+    return [report.order_id for report in pb.ExecutionReportBatch.FromString(reply).reports]
+
+
+async def test_a_turn_begins_only_so_many_and_all_have_their_turn() -> None:
+    orders = Orders()
+    batches = BatchOrders(orders)  # type: ignore[arg-type]  # as much of them as it needs
+    askers = [Asker() for _ in range(3)]
+    for name, asker in zip("abc", askers, strict=True):
+        batches.handle(batch(name, 1_000), ANYBODY, asker)  # type: ignore[arg-type]  # as above
+    assert len(orders.taken) == ORDERS_A_TURN
+    small = Asker()
+    batches.handle(batch("small", 1), ANYBODY, small)  # type: ignore[arg-type]  # as above
+    before = len(orders.taken)
+    while not small.replies:
+        await asyncio.sleep(0)
+        assert len(orders.taken) - before <= ORDERS_A_TURN
+        before = len(orders.taken)
+    assert not any(asker.replies for asker in askers), "it has not waited for the large ones"
+    while len(orders.taken) < 3_001:
+        await asyncio.sleep(0)
+    for name, asker in zip("abc", askers, strict=True):
+        assert reports(asker) == [f"{name}-{number}" for number in range(1_000)]
+    again = Asker()
+    batches.handle(batch("again", 3), ANYBODY, again)  # type: ignore[arg-type]  # as above
+    assert reports(again) == ["again-0", "again-1", "again-2"], "at once, with nobody in line"
+
+
+async def test_who_goes_away_gives_up_what_is_begun_and_begins_no_more() -> None:
+    orders, asker = Orders(answers=False), Asker()
+    batches = BatchOrders(orders)  # type: ignore[arg-type]  # as much of them as it needs
+    batches.handle(batch("a", 1_000), ANYBODY, asker)  # type: ignore[arg-type]  # as above
+    asker.gone()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(orders.taken) == orders.given_up == ORDERS_A_TURN
+    assert asker.replies == []
+
+
+async def test_an_empty_batch_is_answered_at_once() -> None:
+    asker = Asker()
+    BatchOrders(Orders()).handle(b"", ANYBODY, asker)  # type: ignore[arg-type]  # as above
+    assert asker.replies == [b""]
+
+
+def test_an_order_given_up_is_no_failure_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    data = pb.OrderRequest(order_id="o-1").SerializeToString()
+    with caplog.at_level(logging.INFO):
+        report = pb.ExecutionReport.FromString(_error_item(data, GivenUp("the caller went away")))
+    assert (report.order_id, report.error.code) == ("o-1", StatusCode.CANCELLED.value)
+    assert caplog.records == []
