@@ -1,6 +1,7 @@
 """Nobody keeps the others waiting: what one client may have done in one turn of the loop."""
 
 from functools import partial
+from typing import Any
 
 import ngh2
 import pytest
@@ -57,6 +58,7 @@ async def test_no_more_is_begun_than_may_be_under_way(serve: Serve) -> None:
     stream = client.request(path("PlainStream"), *[b"hold"] * 100, end=False)
     await client.call("/none", b"")
     assert served.service.entered == 5
+    held: Any
     (held,) = served.service.open
     for number in range(1, 96):
         held.send(b"")
