@@ -6,9 +6,21 @@ from typing import Any
 import grpc
 import pytest
 from http2.conftest import Serve, Served
-from http2.raw_client import ACK, GOAWAY, PING, SETTINGS, RawClient
+from http2.raw_client import (
+    ACK,
+    DATA,
+    GOAWAY,
+    PING,
+    RST_STREAM,
+    SETTINGS,
+    Answer,
+    RawClient,
+    frame,
+    request_headers,
+)
 from http2.service import NAME, path
 
+from execution.http2.wire import framed
 from execution.server.transports.http2.limits import Limits
 
 ENHANCE_YOUR_CALM, NO_ERROR, REFUSED_STREAM = 11, 0, 7
@@ -113,6 +125,23 @@ async def test_a_client_that_says_goodbye_is_let_go(served: Served, client: RawC
 
 
 # Limits.
+
+
+@pytest.mark.parametrize("method", ["/none", *map(path, ("Plain", "PlainStream", "Unary", "Chat"))])
+@pytest.mark.parametrize("end", [True, False])
+async def test_who_begins_a_call_and_ends_all_in_one_breath_is_let_go(
+    client: RawClient, method: str, end: bool
+) -> None:
+    await client.call(path("Plain"), b"x")
+    stream = client.h2.send_request(request_headers(method))
+    client.answers[stream] = Answer()
+    asked = client.h2.data_to_send()
+    body = frame(DATA, int(end), stream, framed(b"x"))
+    reset, goodbye = frame(RST_STREAM, 0, stream, bytes(4)), frame(GOAWAY, 0, 0, bytes(8))
+    client.silent = True
+    client.writer.write(asked + body + reset + goodbye)
+    await client.until_closed()
+    assert client.goaways in ([], [(stream, NO_ERROR)])
 
 
 async def test_a_connection_too_many_is_sent_away(serve: Serve) -> None:

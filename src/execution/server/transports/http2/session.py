@@ -22,6 +22,8 @@ from execution.server.transports.http2.task_call import TaskCall
 NOTICE: Final = b"shutdown"
 """Of the PING that follows a notice of shutdown: who answers it has read the notice."""
 
+_GONE: Final = (ngh2.StreamUnavailableError, ngh2.ConnectionStateError)
+"""The client has reset the stream, or ended the connection, in the same breath."""
 _LOOKS: Final = 64
 _OVERLOADED: Final = "this connection has too many answers that its client does not read"
 
@@ -83,7 +85,7 @@ class Session(Conversation):
         for stream_id in [self.unfinished.pop() for _ in range(count)]:
             try:
                 sent = self._is_sent(stream_id)
-            except ngh2.StreamUnavailableError:
+            except _GONE:
                 continue
             if sent:
                 self.h2.reset_stream(stream_id, ngh2.ErrorCode.NO_ERROR)
@@ -116,8 +118,7 @@ class Session(Conversation):
         crowded = self.h2.queued_body_size() > self._unsent_max
         if crowded or isinstance(read, Request):
             read = refusal(StatusCode.RESOURCE_EXHAUSTED, _OVERLOADED)
-        # The client may have reset the stream in the same breath.
-        with contextlib.suppress(ngh2.StreamUnavailableError):
+        with contextlib.suppress(*_GONE):
             self.h2.send_response(stream_id, read.headers, end_stream=True)
             if not end_stream:
                 self.unfinished.add(stream_id)
@@ -130,7 +131,8 @@ class Session(Conversation):
         if call is not None:
             call.received(data, end_stream)
         elif data:
-            self.h2.acknowledge_received_data(len(data), stream_id)
+            with contextlib.suppress(*_GONE):
+                self.h2.acknowledge_received_data(len(data), stream_id)
 
     def _seldom(self, event: Any) -> None:
         match event:
