@@ -1,11 +1,16 @@
 """The connection: replies in order, one write a tick, and limits that end it in time."""
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import uvloop
+from redis_server import RedisServer
 from scripted_redis import Speak, scripted_redis
 
 from execution.adapters.redis_url import RedisAddress
@@ -85,6 +90,32 @@ async def test_a_request_without_reply_ends_the_connection_in_time() -> None:
     async with scripted_redis(silent) as server:
         why = await lost(server.port, lambda c: c.ask(pack("PING")), LIMITS)
     assert why == "no reply within 100 ms"
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_stall_of_ours_is_no_silence_of_redis(loop: Any, redis_server: RedisServer) -> None:
+    """While a read of another socket takes too long, Redis answers."""
+
+    async def ask_and_stall() -> list[Reply]:
+        mine, others = socket.socketpair()
+
+        def stall() -> None:
+            others.recv(1)
+            time.sleep(0.3)
+
+        asyncio.get_running_loop().add_reader(others, stall)
+        with mine, others:
+            async with connected(redis_server.port, LIMITS) as connection:
+                replies = []
+                for _ in range(5):
+                    asked = asyncio.create_task(connection.ask(pack("PING")))
+                    mine.send(b"x")
+                    replies.append(await asked)
+            asyncio.get_running_loop().remove_reader(others)
+        return replies
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(ask_and_stall()) == [b"PONG"] * 5
 
 
 async def test_a_reply_that_never_ends_is_not_waited_for() -> None:

@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._sending = False
         self._unread_bytes = 0
         self._watch_handle: asyncio.TimerHandle | None = None
+        self._watch_at = 0.0
         self._transport: asyncio.Transport | None = None
         self._end = ""
         self.lost: asyncio.Future[str] = self._loop.create_future()
@@ -99,7 +100,7 @@ class Connection(asyncio.Protocol):
             self._waiting.append((on_reply, now))
         self._unsent.append(packed)
         if self._watch_handle is None:
-            self._watch_handle = self._loop.call_later(self._watch_interval(), self._watch)
+            self._watch_soon()
 
     async def ask(self, packed: bytes) -> Reply:
         """One request, awaited. Raises `ConnectionLost`."""
@@ -174,11 +175,18 @@ class Connection(asyncio.Protocol):
         self._watch_handle = None
         if not self._waiting:
             return
-        waited_ms = (self._loop.time() - self._waiting[0][1]) * 1_000
-        if waited_ms >= self._limits.request_timeout_ms:
+        now = self._loop.time()
+        waited_ms = (now - self._waiting[0][1]) * 1_000
+        # Where we come late ourselves, Redis' answer may lie there, and is read first.
+        punctual = now - self._watch_at < self._watch_interval()
+        if waited_ms >= self._limits.request_timeout_ms and punctual:
             self.abort(f"no reply within {self._limits.request_timeout_ms} ms")
             return
-        self._watch_handle = self._loop.call_later(self._watch_interval(), self._watch)
+        self._watch_soon()
+
+    def _watch_soon(self) -> None:
+        self._watch_at = self._loop.time() + self._watch_interval()
+        self._watch_handle = self._loop.call_at(self._watch_at, self._watch)
 
     def _watch_interval(self) -> float:
         return self._limits.request_timeout_ms / 1_000 / _WATCHES_PER_TIMEOUT
