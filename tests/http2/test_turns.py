@@ -1,12 +1,13 @@
 """Nobody keeps the others waiting: what one client may have done in one turn of the loop."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
 import ngh2
 import pytest
 from http2.conftest import Serve
-from http2.raw_client import RST_STREAM, Answer
+from http2.raw_client import ACK, PING, RST_STREAM, Answer, RawClient
 from http2.service import path
 
 from execution.http2.wire import framed
@@ -19,6 +20,10 @@ OK, UNIMPLEMENTED = 0, 12
 
 def _has_all(answer: Answer, count: int) -> bool:
     return len(answer.messages) == count
+
+
+def _has_pongs(client: RawClient, count: int) -> bool:
+    return len(client.heard(PING, ACK)) == count
 
 
 async def test_many_small_requests_are_begun_by_turns(serve: Serve) -> None:
@@ -36,6 +41,22 @@ async def test_many_small_requests_are_begun_by_turns(serve: Serve) -> None:
         await client.until(partial(_has_all, answer, 2_000))
         assert answer.messages == messages, "in the order sent"
         assert answer.status == OK
+
+
+async def test_no_turn_begins_more_than_its_share(serve: Serve) -> None:
+    served = await serve(Limits(messages_a_turn=10))
+    client = await served.connect()
+    stream = client.request(path("PlainStream"), end=False)
+    client.send(stream, framed(b"x") * 2_000, end=True)
+    shares, before = [], 0
+    async with asyncio.timeout(10):
+        while before < 2_000:
+            if not before:
+                await client.writer.drain()
+            await asyncio.sleep(0)
+            shares.append(served.service.entered - before)
+            before = served.service.entered
+    assert max(shares) <= 2 * 10, "one share for what is read, and one for what is left"
 
 
 async def test_no_more_is_begun_than_has_room_for_its_replies(serve: Serve) -> None:
@@ -97,7 +118,7 @@ async def test_streams_that_wait_for_a_window_are_looked_at_by_turns(
         looks[0] = 0
         client.h2.ping(bytes(8))
         client.write()
-        await client.until(lambda number=number: len(client.heard(6, 1)) == number)  # type: ignore[misc]  # mypy wants no defaults in a lambda
+        await client.until(partial(_has_pongs, client, number))
         assert 0 < looks[0] <= 2 * _LOOKS
     client.h2.update_settings({ngh2.Setting.INITIAL_WINDOW_SIZE: 1_000})
     client.write()

@@ -48,6 +48,12 @@ class Asker:
         self.gone = callback
 
 
+def over(orders: Orders) -> Any:
+    """Typed as anything: orders and askers are as much of such as it needs."""
+    untyped: Any = orders
+    return BatchOrders(untyped)
+
+
 def batch(name: str, count: int) -> bytes:
     orders = [pb.OrderRequest(order_id=f"{name}-{number}") for number in range(count)]
     return pb.OrderBatch(orders=orders).SerializeToString()
@@ -60,13 +66,13 @@ def reports(asker: Asker) -> list[str]:
 
 async def test_a_turn_begins_only_so_many_and_all_have_their_turn() -> None:
     orders = Orders()
-    batches = BatchOrders(orders)  # type: ignore[arg-type]  # as much of them as it needs
+    batches = over(orders)
     askers = [Asker() for _ in range(3)]
     for name, asker in zip("abc", askers, strict=True):
-        batches.handle(batch(name, 1_000), ANYBODY, asker)  # type: ignore[arg-type]  # as above
+        batches.handle(batch(name, 1_000), ANYBODY, asker)
     assert len(orders.taken) == ORDERS_A_TURN
     small = Asker()
-    batches.handle(batch("small", 1), ANYBODY, small)  # type: ignore[arg-type]  # as above
+    batches.handle(batch("small", 1), ANYBODY, small)
     before = len(orders.taken)
     while not small.replies:
         await asyncio.sleep(0)
@@ -78,14 +84,14 @@ async def test_a_turn_begins_only_so_many_and_all_have_their_turn() -> None:
     for name, asker in zip("abc", askers, strict=True):
         assert reports(asker) == [f"{name}-{number}" for number in range(1_000)]
     again = Asker()
-    batches.handle(batch("again", 3), ANYBODY, again)  # type: ignore[arg-type]  # as above
+    batches.handle(batch("again", 3), ANYBODY, again)
     assert reports(again) == ["again-0", "again-1", "again-2"], "at once, with nobody in line"
 
 
 async def test_who_goes_away_gives_up_what_is_begun_and_begins_no_more() -> None:
     orders, asker = Orders(answers=False), Asker()
-    batches = BatchOrders(orders)  # type: ignore[arg-type]  # as much of them as it needs
-    batches.handle(batch("a", 1_000), ANYBODY, asker)  # type: ignore[arg-type]  # as above
+    batches = over(orders)
+    batches.handle(batch("a", 1_000), ANYBODY, asker)
     asker.gone()
     for _ in range(10):
         await asyncio.sleep(0)
@@ -95,7 +101,7 @@ async def test_who_goes_away_gives_up_what_is_begun_and_begins_no_more() -> None
 
 async def test_an_empty_batch_is_answered_at_once() -> None:
     asker = Asker()
-    BatchOrders(Orders()).handle(b"", ANYBODY, asker)  # type: ignore[arg-type]  # as above
+    over(Orders()).handle(b"", ANYBODY, asker)
     assert asker.replies == [b""]
 
 

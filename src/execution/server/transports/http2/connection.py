@@ -69,6 +69,8 @@ class Connection(asyncio.Protocol):
         self.messages_left = 0
         self._waiting: list[Any] = []
         self._later: deque[Any] = deque()
+        self._goes_on = False
+        """Whether a turn for them is to come."""
         self._patience = Patience(host.limits)
         self._noticed_at: float | None = None
         self._closing = False
@@ -150,9 +152,10 @@ class Connection(asyncio.Protocol):
 
     def later(self, call: Any) -> None:
         """Calls `go_on` in a turn of the loop that has room for more."""
-        if not self._later:
-            self._loop.call_soon(self._go_on)
         self._later.append(call)
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._go_on)
 
     def forget(self, call: Call, *, whole: bool) -> None:
         """The call is answered; `whole`: the client had sent all of its request."""
@@ -257,6 +260,7 @@ class Connection(asyncio.Protocol):
                 if not self.messages_left:
                     break
                 line.popleft().go_on()
+        self._goes_on = bool(line)
         if line:
             self._loop.call_soon(self._go_on)
 
