@@ -125,6 +125,10 @@ async def test_abort(run: Run) -> None:
 
     async with run(unary(handle)) as channel:
         outcome, _ = await call(channel)
+        async with asyncio.timeout(5):
+            # grpcio calls it once the client has its answer, now or a moment later.
+            while len(seen) < 2:
+                await asyncio.sleep(0.001)
     assert (outcome.reply, outcome.code, outcome.details) == (None, CODE, "no, 100 % ü")
     assert outcome.trailing["x-why"] == "so"
     assert grpc.aio.AbortError in seen
