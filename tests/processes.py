@@ -53,16 +53,22 @@ def parse_ready(line: str) -> dict[str, str]:
 
 
 async def start(
-    *arguments: str, cwd: Path, env: dict[str, str] | None = None, wait: bool = True
+    *arguments: str,
+    cwd: Path,
+    env: dict[str, str] | None = None,
+    wait: bool = True,
+    open_files: int | None = None,
 ) -> Running:
     """Starts `execution-service ARGUMENTS` in `cwd`; returns when it is ready.
 
     Its log (standard error) goes to a file in `cwd`, shown when it does not start.
+    `open_files`: how many it may have open, whatever it does.
     """
+    limited = () if open_files is None else ("sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh")
     log = cwd / f"{arguments[0]}-{os.urandom(4).hex()}.log"
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-X", "faulthandler", "-m", "execution", *arguments),
+            *(*limited, sys.executable, "-X", "faulthandler", "-m", "execution", *arguments),
             cwd=cwd,
             env={**os.environ, **(env or {})},
             stdin=asyncio.subprocess.DEVNULL,

@@ -91,6 +91,25 @@ async def test_with_no_argument_it_brings_redis_and_a_market_along(tmp_path: Pat
         assert (tmp_path / "execution-data").is_dir()
 
 
+async def test_connections_take_no_file_that_redis_is_reached_through(tmp_path: Path) -> None:
+    """Silent ones, by the hundred, where 300 files may be open; Redis closes its connections."""
+    with RedisServer() as store:
+        flags = serve_flags(redis_url=store.url)
+        service = await start(*flags, cwd=tmp_path, open_files=300)
+        host, port = service.grpc.split(":")
+        async with grpc.aio.insecure_channel(service.grpc) as channel:
+            stub = execution_pb2_grpc.ExecutionServiceStub(channel)
+            await stub.ExecuteMarketOrder(order("o-1"), timeout=10)
+            many = [await asyncio.open_connection(host, int(port)) for _ in range(400)]
+            store.command("CLIENT", "KILL", "TYPE", "normal")
+            report = await stub.ExecuteMarketOrder(order("o-2"), timeout=10)
+        for _, writer in many:
+            writer.close()
+        assert report.status == pb.ORDER_STATUS_FILLED
+        assert await stop(service) == 0
+    assert "--max-connections 4096: there is room for 172" in service.log.read_text()
+
+
 async def test_reflection_shows_the_api(tmp_path: Path) -> None:
     async with running(*serve_flags(), cwd=tmp_path) as service:
 

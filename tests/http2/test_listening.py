@@ -139,6 +139,42 @@ async def test_a_handshake_under_way_does_not_keep_a_server_from_stopping(
     assert served.server.connections == 0
 
 
+async def test_a_handshake_under_way_is_a_connection(
+    serve: Serve, authority: Authority, tls: Tls
+) -> None:
+    """A thousand that never say a word must not take a thousand files."""
+    served = await serve(Limits(connections_max=2), tls=tls)
+    silent = [await served.connect(speaks=False) for _ in range(2)]
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await served.connect(tls=trusting(authority, "h2"))
+    for client in silent:
+        assert not client.reader.at_eof()
+        client.writer.close()
+    async with asyncio.timeout(3):
+        while served.server.shaking:
+            await asyncio.sleep(0.005)
+    known = [await served.connect(tls=trusting(authority, "h2")) for _ in range(2)]
+    for client in known:
+        assert (await client.call(path("Plain"), b"x")).status == OK
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await served.connect(tls=trusting(authority, "h2"))
+    assert served.server.connections == 2
+
+
+async def test_the_port_of_a_server_that_stops_takes_no_handshake(
+    serve: Serve, authority: Authority, tls: Tls
+) -> None:
+    """One that has come, but not begun, is closed as well: nothing else would."""
+    served = await serve(tls=tls)
+    host, port = served.address.rsplit(":", 1)
+    with socket.create_connection((host, int(port))) as client:
+        while not served.server.shaking:
+            await asyncio.sleep(0)
+        await served.server.stop()
+        client.settimeout(3)
+        assert await asyncio.to_thread(client.recv, 1) == b""
+
+
 def test_certificates_that_do_not_fit_are_told_at_the_start(
     authority: Authority, pair: Pair, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ from execution.server.config import ServeConfig, host_port
 from execution.server.garbage import collect_when_quiet, freeze
 from execution.server.health import HealthMonitor
 from execution.server.observe import Metrics, MetricsServer
+from execution.server.open_files import room_for_connections
 from execution.server.orders import Orders
 from execution.server.servicer import SERVICE, ExecutionServicer
 from execution.server.transports import GATHER_MS, transport_of
@@ -163,7 +164,7 @@ class App:
         self._transport = transport_of(
             config.transport_in_use(),
             calls,
-            connections_max=config.max_connections,
+            connections_max=room_for_connections(config.max_connections),
             age_seconds_max=config.max_connection_age_seconds or None,
             share_port=config.share_port,
         )

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import socket
-import ssl
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from execution.errors import StartupError
-from execution.server.transports.http2.limits import Limits
-from execution.server.transports.tls import Tls
 
 _BACKLOG: Final = 4_096
 _PROBE_SECONDS: Final = 1.0
@@ -37,7 +34,7 @@ class Port:
         self.server.close()
 
     async def closed(self) -> None:
-        """Cleans up. A client in the middle of its TLS handshake is not waited for."""
+        """Cleans up."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.server.wait_closed()
@@ -46,27 +43,18 @@ class Port:
 
 
 async def listen_on(
-    listen: str,
-    accept: Callable[[], asyncio.Protocol],
-    tls: Tls | None,
-    limits: Limits,
-    *,
-    reuse_port: bool,
+    listen: str, accept: Callable[[], asyncio.Protocol], *, reuse_port: bool
 ) -> Port:
     """Listens on HOST:PORT (port 0: any) or unix:PATH. Raises `StartupError`."""
-    context = None if tls is None else tls.context()
-    seconds = None if context is None else limits.handshake_seconds
     try:
         if listen.startswith("unix:"):
             path = _free_path(listen.removeprefix("unix:"))
             server = await asyncio.get_running_loop().create_unix_server(
-                accept, str(path), backlog=_BACKLOG, ssl=context, ssl_handshake_timeout=seconds
+                accept, str(path), backlog=_BACKLOG
             )
             return Port(listen, server, path)
         host, _, port = listen.rpartition(":")
-        server = await _serve(
-            accept, host.strip("[]"), _port_number(port), context, seconds, reuse_port
-        )
+        server = await _serve(accept, host.strip("[]"), _port_number(port), reuse_port)
         return Port(f"{host}:{_port(server)}", server, None)
     except (OSError, ValueError, OverflowError) as error:
         raise StartupError(
@@ -75,24 +63,13 @@ async def listen_on(
 
 
 async def _serve(
-    accept: Callable[[], asyncio.Protocol],
-    host: str,
-    port: int,
-    context: ssl.SSLContext | None,
-    seconds: float | None,
-    reuse_port: bool,
+    accept: Callable[[], asyncio.Protocol], host: str, port: int, reuse_port: bool
 ) -> asyncio.Server:
     """A name with several addresses, as localhost, gets one port on all of them."""
     loop = asyncio.get_running_loop()
     for _ in range(_PORT_TRIES):
         server = await loop.create_server(
-            accept,
-            host,
-            port,
-            backlog=_BACKLOG,
-            ssl=context,
-            ssl_handshake_timeout=seconds,
-            reuse_port=reuse_port or None,
+            accept, host, port, backlog=_BACKLOG, reuse_port=reuse_port or None
         )
         found = _port(server)
         if port or len({one.getsockname()[1] for one in server.sockets}) == 1:
@@ -100,7 +77,7 @@ async def _serve(
         server.close()
         await server.wait_closed()
         with contextlib.suppress(OSError):
-            return await _serve(accept, host, found, context, seconds, reuse_port)
+            return await _serve(accept, host, found, reuse_port)
     raise OSError(errno.EADDRINUSE, "no port is free on all addresses")
 
 

@@ -12,6 +12,7 @@ from grpc import StatusCode
 from execution.server.transports.call import PlainHandler, PlainStreamHandler
 from execution.server.transports.http2.blocking import Threads
 from execution.server.transports.http2.connection import Connection
+from execution.server.transports.http2.handshakes import Handshakes
 from execution.server.transports.http2.limits import HARD, Limits
 from execution.server.transports.http2.listening import Port, listen_on
 from execution.server.transports.http2.methods import Methods, RpcHandler
@@ -39,6 +40,7 @@ class Http2Server:
         self.methods = Methods(self._threads)
         self.config = _configuration(self.limits)
         self._connections: set[Connection] = set()
+        self._handshakes: Handshakes | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._port: Port | None = None
         self._checks: asyncio.TimerHandle | None = None
@@ -69,9 +71,13 @@ class Http2Server:
         connections out among them. Raises `StartupError` if the address cannot
         be had or the certificates do not fit together.
         """
-        self._port = await listen_on(
-            listen, lambda: Connection(self), tls, self.limits, reuse_port=reuse_port
-        )
+        accept: Callable[[], asyncio.Protocol] = self._connection
+        if tls is not None:
+            self._handshakes = Handshakes(
+                tls.context(), self.limits.handshake_seconds, accept, self._has_room
+            )
+            accept = self._handshakes.accept
+        self._port = await listen_on(listen, accept, reuse_port=reuse_port)
         loop = asyncio.get_running_loop()
         self._checks = loop.call_later(self.limits.check_seconds, self._check)
         return self._port.address
@@ -102,6 +108,8 @@ class Http2Server:
             self._checks.cancel()
         if self._port is not None:
             self._port.close()
+        if self._handshakes is not None:
+            self._handshakes.stop()
         self.go_away()
         if grace:
             await self._within(grace, lambda: any(c.calls for c in self._connections))
@@ -127,6 +135,8 @@ class Http2Server:
 
     def opened(self, connection: Connection) -> bool:
         """Whether there is room for it."""
+        if self._handshakes is not None:
+            self._handshakes.agreed(connection)
         self._connections.add(connection)
         return len(self._connections) <= self.limits.connections_max and not self._stopping
 
@@ -145,6 +155,19 @@ class Http2Server:
     def connections(self) -> int:
         """How many there are."""
         return len(self._connections)
+
+    @property
+    def shaking(self) -> int:
+        """How many have not finished their TLS handshake, and may never."""
+        return 0 if self._handshakes is None else len(self._handshakes)
+
+    def _connection(self) -> Connection:
+        return Connection(self)
+
+    def _has_room(self) -> bool:
+        """For one more that has not shown yet who it is."""
+        taken = len(self._connections) + self.shaking
+        return taken < self.limits.connections_max and not self._stopping
 
     async def _within(self, seconds: float, busy: Callable[[], bool]) -> None:
         with contextlib.suppress(TimeoutError):
