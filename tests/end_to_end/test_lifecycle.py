@@ -101,10 +101,12 @@ async def test_connections_take_no_file_that_redis_is_reached_through(tmp_path: 
             stub = execution_pb2_grpc.ExecutionServiceStub(channel)
             await stub.ExecuteMarketOrder(order("o-1"), timeout=10)
             many = [await asyncio.open_connection(host, int(port)) for _ in range(400)]
+            files_left = 300 - psutil.Process(service.process.pid).num_fds()
             store.command("CLIENT", "KILL", "TYPE", "normal")
             report = await stub.ExecuteMarketOrder(order("o-2"), timeout=10)
         for _, writer in many:
             writer.close()
+        assert files_left >= 64
         assert report.status == pb.ORDER_STATUS_FILLED
         assert await stop(service) == 0
     assert "--max-connections 4096: there is room for 172" in service.log.read_text()
