@@ -273,6 +273,25 @@ async def test_calls_after_a_goaway_go_elsewhere_and_those_before_end_as_usual()
         await server.until(lambda: peer.seen.closed)
 
 
+async def test_a_goaway_and_the_last_answers_may_come_together(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As of a grpcio server that stops: then there is no connection left to reset a stream of."""
+    async with serving() as server, channel(server.target) as it:
+        await call(it)
+        server.answer = silence
+        calls = [asyncio.create_task(call(it)) for _ in range(3)]
+        await server.until(lambda: len(server.requests) == 4)
+        peer, (_, *requests) = server.peers[0], server.requests
+        peer.h2.send_goaway(0, last_stream_id=requests[-1].stream_id)
+        for request in requests:
+            peer.reply(request, b"the last")
+        peer.flush()
+        assert await asyncio.gather(*calls) == [b"the last"] * 3
+        await server.until(lambda: peer.seen.closed)
+    assert not caplog.records
+
+
 async def test_a_server_that_hangs_up_on_everybody_is_asked_less_and_less() -> None:
     async with serving() as server, channel(server.target) as it:
         begun = asyncio.get_running_loop().time()

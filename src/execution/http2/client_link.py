@@ -1,6 +1,7 @@
 """One connection of a gRPC client: calls in, frames out; all of one tick in one write."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
@@ -135,7 +136,8 @@ class Link(asyncio.Protocol):
         self._fail_all(CallError(StatusCode.CANCELLED, reason))
         if self._transport is None or self._transport.is_closing():
             return
-        self._h2.send_goaway()
+        with contextlib.suppress(ngh2.ConnectionStateError):  # it has said so already
+            self._h2.send_goaway()
         self._transport.write(self._h2.data_to_send())
         if self._transport.get_write_buffer_size():
             self._transport.abort()  # a peer that does not read would keep us waiting
@@ -253,7 +255,9 @@ class Link(asyncio.Protocol):
 
     def _drop(self, stream_id: int) -> None:
         self._calls.pop(stream_id, None)
-        self._h2.reset_stream(stream_id, _CANCEL)  # says nothing where the stream has ended
+        # Where the connection ends with what came last, there is nothing left to reset.
+        with contextlib.suppress(ngh2.ConnectionStateError):
+            self._h2.reset_stream(stream_id, _CANCEL)  # says nothing where the stream has ended
 
     def _touch(self) -> None:
         if not self._flush_due:
