@@ -27,12 +27,11 @@ from execution.ports import (
 from execution.pricing import Liquidity
 from execution.waiting import resolve
 
-ATTEMPTS_MAX: Final = 32
-"""Commits of one order before a contended position is given up for now.
-
-Where two replicas are busy with one user, each loses about every other time;
-eight times in a row were seen.
+RECOMPUTED_MAX: Final = 8
+"""Of one order whose position keeps moving, before it is given up for now (SEMANTICS.md,
+Execution). Where two replicas are busy with one user, each loses about every other time.
 """
+ATTEMPTS_MAX: Final = 1 + RECOMPUTED_MAX
 
 Decide: TypeAlias = Callable[[Position], Execution | None]
 """What to do, given the position; None: nothing, for now."""

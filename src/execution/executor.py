@@ -181,11 +181,11 @@ class Executor:
 
     async def _wait(self, order: Order, deadline_ns: int | None, done: Done) -> None:
         """What an order does that cannot be executed at once."""
+        first: Market | ExecutionReport | Exception
         try:
             first = await self._market_or_record(order)
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
-            done(error)
-            return
+            first = error
         if isinstance(first, Market):
             self._begin(order, first, deadline_ns, done)
         else:
@@ -289,10 +289,12 @@ class Executor:
             waiter.set_result(None)
 
     async def _stored_or(self, order: Order, error: ExecutionError, done: Done) -> None:
+        outcome: ExecutionReport | Exception
         try:
-            done(await self._stored_or_raise(order, error))
-        except ExecutionError as second:
-            done(second)
+            outcome = await self._stored_or_raise(order, error)
+        except Exception as second:  # noqa: BLE001 - whoever waits is told, whatever it was
+            outcome = second
+        done(outcome)
 
     async def _stored_or_raise(self, order: Order, error: ExecutionError) -> ExecutionReport:
         """A retry is answered from its record even where a new order would fail."""

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 
+import pytest
+
 from execution.adapters.book_messages import Listing
 from execution.adapters.market_channel import MarketChannel
 from execution.adapters.market_probe import MarketProbe
@@ -47,3 +49,24 @@ async def test_an_older_listing_never_replaces_a_newer_one() -> None:
     assert await older is not None
     assert set(probe.listed) == {"OLD", "NEW"}
     assert heard == [({"OLD", "NEW"}, 5)]
+
+
+async def test_what_cannot_be_foreseen_does_not_end_the_asking(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(_listed: Mapping[str, Listing], _asked_ns: int) -> None:
+        raise ZeroDivisionError("a bug")
+
+    channel = Overtaking()
+    probe = MarketProbe(channel, SimulatedClock(), 1.0, broken)
+    asking = asyncio.create_task(probe.run(lambda: 60.0))
+    for number in range(2):
+        while len(channel.answers) <= number:
+            await asyncio.sleep(0)
+        channel.answers[number].set_result(symbols("OLD"))
+        probe.wake()
+    while len(channel.answers) < 3:
+        await asyncio.sleep(0)
+    assert (probe.reachable, probe.problem) == (False, "symbol-service market: ZeroDivisionError")
+    assert caplog.text.count("a bug") >= 2
+    asking.cancel()

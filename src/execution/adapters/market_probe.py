@@ -106,6 +106,9 @@ class MarketProbe:
             self.way = await self._find_way()
         except CallFailed as failure:
             self._report(str(failure))
+        except Exception as error:  # noqa: BLE001 - without a probe nobody would hear of it again
+            _log.error("%s: unforeseen failure", self._channel.target, exc_info=error)
+            self._report(f"symbol-service {self._channel.target}: {type(error).__name__}")
         else:
             self._report("")
 
