@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from execution.errors import GivenUp, StatusCode
-from execution.server.admission import Call
+from execution.errors import GivenUp, InvalidArgument, Overloaded, StatusCode
+from execution.server.admission import Call, InFlight
 from execution.server.batches import ORDERS_A_TURN, BatchOrders, _error_item
 from execution.v1 import execution_pb2 as pb
 
@@ -18,12 +19,16 @@ ANYBODY = Call()
 class Orders:
     """Takes whatever comes; answers at once, or never."""
 
-    def __init__(self, *, answers: bool = True) -> None:
+    def __init__(self, *, answers: bool = True, limit: int = 20_000) -> None:
+        self.in_flight = InFlight(limit)
         self.answers = answers
         self.taken: list[bytes] = []
         self.given_up = 0
+        self.fails = "none"
 
     def take(self, data: bytes, _type: Any, _call: Any, answer: Any) -> Callable[[], object] | None:
+        if self.fails.encode() in data:
+            raise ValueError("no order")
         self.taken.append(data)
         if self.answers:
             answer.reply(data)
@@ -97,6 +102,64 @@ async def test_who_goes_away_gives_up_what_is_begun_and_begins_no_more() -> None
         await asyncio.sleep(0)
     assert len(orders.taken) == orders.given_up == ORDERS_A_TURN
     assert asker.replies == []
+
+
+async def test_only_so_many_orders_wait_for_their_turn() -> None:
+    """Nothing of them is begun, so the bound on orders under way does not see them."""
+    orders = Orders(answers=False, limit=2_000)
+    batches = over(orders)
+    askers = [Asker() for _ in range(2)]
+    for asker in askers:
+        batches.handle(batch("a", 1_000), ANYBODY, asker)
+    late = Asker()
+    with pytest.raises(Overloaded, match="2000"):
+        batches.handle(batch("late", 2_000 - 2 * 1_000 + ORDERS_A_TURN + 1), ANYBODY, late)
+    batches.handle(batch("b", ORDERS_A_TURN), ANYBODY, late)
+    askers[0].gone()
+    while len(orders.taken) < 2 * ORDERS_A_TURN:
+        await asyncio.sleep(0)
+    batches.handle(batch("c", 800), ANYBODY, Asker())
+    for _ in range(30):
+        await asyncio.sleep(0)
+    assert len(orders.taken) == ORDERS_A_TURN + 1_000 + ORDERS_A_TURN + 800
+    batches.handle(batch("d", 1_000), ANYBODY, Asker())
+    assert len(orders.taken) == 2 * ORDERS_A_TURN + 1_800 + ORDERS_A_TURN, "and none waits for ever"
+
+
+async def test_a_bug_in_one_batch_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("execution.server.batches._error_item", broken)
+    orders = Orders()
+    batches = over(orders)
+    batches.handle(batch("first", 1_000), ANYBODY, Asker())
+    orders.fails = "broken-7"
+    batches.handle(batch("broken", 10), ANYBODY, Asker())
+    said: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: said.append(str(context["exception"]))
+    )
+    last = Asker()
+    batches.handle(batch("last", 1_000), ANYBODY, last)
+    for _ in range(30):
+        await asyncio.sleep(0)
+    assert said == ["a bug"]
+    assert len(reports(last)) == 1_000
+
+
+@pytest.mark.parametrize("unknown", [b"", b"\x18\x01"])
+def test_half_a_million_orders_are_refused_before_they_are_looked_at(unknown: bytes) -> None:
+    data = unknown + b"\x0a\x00" * 500_000
+    begun = time.process_time()
+    with pytest.raises(InvalidArgument, match="at most 1000"):
+        over(Orders()).handle(data, ANYBODY, Asker())
+    few = time.process_time()
+    with pytest.raises(InvalidArgument, match="at most 1000"):
+        over(Orders()).handle(unknown + b"\x0a\x00" * 1_001, ANYBODY, Asker())
+    assert few - begun < 250 * (time.process_time() - few)
 
 
 async def test_an_empty_batch_is_answered_at_once() -> None:

@@ -42,25 +42,41 @@ class BatchOrders:
         self._orders = orders
         self._line: deque[_Batch] = deque()
         """Those that are not all begun, by turns."""
+        self._waiting = 0
+        """Orders of those that are not begun."""
         self._goes_on = False
 
     def handle(self, data: bytes, call: Call, answer: Answer) -> None:
-        """Raises `InvalidArgument` for what is no batch, or too large a one."""
-        self._line.append(_Batch(self._orders, _requests(data), call, answer))
+        """Raises `InvalidArgument` for what is no batch, or too large a one, and `Overloaded`.
+
+        So many orders may wait for their turn as may be under way.
+        """
+        requests, line, in_flight = _requests(data), self._line, self._orders.in_flight
+        if line and self._waiting + len(requests) > in_flight.limit:
+            in_flight.refuse()
+        self._stand_in_line(_Batch(self._orders, requests, call, answer))
         if not self._goes_on:
             self._begin_some()
+
+    def _stand_in_line(self, batch: "_Batch") -> None:
+        batch.counted = batch.left
+        self._waiting += batch.counted
+        self._line.append(batch)
 
     def _begin_some(self) -> None:
         """As many as one turn of the event loop may take: others wait as well."""
         left, line = ORDERS_A_TURN, self._line
-        while line and left > 0:
-            batch = line.popleft()
-            left -= batch.begin(left)
-            if not batch.begun:
-                line.append(batch)
-        self._goes_on = bool(line)
-        if line:
-            asyncio.get_running_loop().call_soon(self._begin_some)
+        try:
+            while line and left > 0:
+                batch = line.popleft()
+                self._waiting -= batch.counted
+                left -= batch.begin(left)
+                if batch.left:
+                    self._stand_in_line(batch)
+        finally:
+            self._goes_on = bool(line)
+            if line:
+                asyncio.get_running_loop().call_soon(self._begin_some)
 
 
 class _Batch:
@@ -74,6 +90,8 @@ class _Batch:
         self.reports = [b""] * len(requests)
         self._missing = len(requests)
         self._next = 0
+        self.counted = 0
+        """Orders that count as waiting; some may have been given up since."""
         self._cancels: list[Cancel] = []
         if requests:
             answer.on_gone(self._gone)
@@ -81,14 +99,14 @@ class _Batch:
             answer.reply(b"")
 
     @property
-    def begun(self) -> bool:
-        """Whether every order is, or need not be any more."""
-        return self._next == len(self._requests)
+    def left(self) -> int:
+        """Orders that are not begun, and have to be."""
+        return len(self._requests) - self._next
 
     def begin(self, most: int) -> int:
         """Begins so many orders at most, and says how many; some may be answered by then."""
         count = 0
-        while not self.begun and count < most:
+        while self.left and count < most:
             count += 1
             data = self._requests[self._next]
             item = _Item(self, self._next, data)
@@ -226,17 +244,17 @@ def _error_item(data: bytes, error: Exception) -> bytes:
 
 
 def _requests(data: bytes) -> list[bytes]:
-    requests = _split(data, _ORDERS_FIELD)
+    requests = _split(data, _ORDERS_FIELD, BATCH_MAX + 1)
     if requests is None:
         # Unknown fields, or nothing of ours: protobuf decides.
         try:
             batch = pb.OrderBatch.FromString(data)
         except DecodeError as error:
             raise not_protobuf(_BATCH) from error
-        requests = [request.SerializeToString() for request in batch.orders]
+        requests = [request.SerializeToString() for request in batch.orders[: BATCH_MAX + 1]]
     if len(requests) > BATCH_MAX:
         raise InvalidArgument(
-            [FieldViolation("orders", f"are {len(requests)}; send at most {BATCH_MAX} in a batch")]
+            [FieldViolation("orders", f"are too many; send at most {BATCH_MAX} in a batch")]
         )
     return requests
 
@@ -246,13 +264,15 @@ def _call_all(cancels: list[Cancel]) -> None:
         cancel()
 
 
-def _split(data: bytes, number: int) -> list[bytes] | None:
+def _split(data: bytes, number: int, most: int) -> list[bytes] | None:
     """The occurrences of a length-delimited protobuf field with a small number.
 
-    None if the message holds anything else, or is none.
+    The first `most` of them: a megabyte may hold half a million. None if there is anything else
+    before, or what is no message.
     """
-    tag, parts, at, end = number << 3 | 2, [], 0, len(data)
-    while at < end:
+    parts: list[bytes] = []
+    tag, at, end = number << 3 | 2, 0, len(data)
+    while at < end and len(parts) < most:
         if data[at] != tag:
             return None
         at += 1
