@@ -3,13 +3,14 @@
 import asyncio
 import socket
 from functools import partial
+from typing import Any
 
 import pytest
 from http2.conftest import Serve, Served
 from http2.raw_client import DATA, Answer, RawClient, frame
 from http2.service import path
 
-from execution.http2.wire import framed
+from execution.http2.wire import PREFIX_BYTES, framed
 from execution.server.transports.http2 import library
 from execution.server.transports.http2.limits import Limits
 
@@ -120,6 +121,43 @@ async def test_requests_that_never_become_whole_are_bounded(serve: Serve) -> Non
     for stream in streams:
         client.cancel(stream)
     assert (await client.call(path("Plain"), bytes(90_000))).status == OK
+
+
+async def test_requests_of_a_stream_that_wait_are_bounded_as_they_are_unpacked(
+    serve: Serve,
+) -> None:
+    """What a window has room for may be a thousand times as much in memory."""
+    served = await serve(Limits(held_bytes_max=100_000, unanswered_max=1))
+    client = await served.connect()
+    gzip = ((b"grpc-encoding", b"gzip"),)
+    streams = [client.request(path("PlainStream"), b"hold", headers=gzip, end=False) for _ in "ab"]
+    for stream in streams:
+        client.send(stream, framed(bytes(20_000), compress=True) * 3)
+    answers = [client.answers[stream] for stream in streams]
+    await client.until(lambda: any(answer.ended for answer in answers))
+    assert [answer.status for answer in answers] == [None, RESOURCE_EXHAUSTED]
+    (connection,) = served.server._connections
+    assert connection.held == 60_000, "the one that was refused keeps nothing"
+    client.cancel(streams[0])
+    assert (await client.call(path("Plain"), bytes(90_000))).status == OK
+    assert connection.held == 0
+
+
+async def test_a_window_of_small_requests_may_wait(serve: Serve) -> None:
+    served = await serve(Limits(held_bytes_max=15_000, unanswered_max=1))
+    client = await served.connect()
+    stream = client.request(path("PlainStream"), b"hold", end=False)
+    client.send(stream, framed(b"x") * 10_000 + framed(b"y")[:-1])
+    await client.call("/none", b"")
+    (connection,) = served.server._connections
+    assert connection.held == 10_000 + PREFIX_BYTES, "those that wait, and what is not whole"
+    client.send(stream, b"y", end=True)
+    held: Any
+    (held,) = served.service.open
+    held.send(b"")
+    answer = await client.answer(stream)
+    assert (answer.status, len(answer.messages)) == (OK, 10_002)
+    assert connection.held == 0
 
 
 async def test_replies_that_nobody_reads_are_bounded(serve: Serve) -> None:

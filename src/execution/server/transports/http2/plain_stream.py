@@ -16,7 +16,8 @@ class PlainStreamCall(Call):
 
     The client's window opens again by what was answered and can be read. What
     it has room for may be many small requests: those wait until there is room
-    for their replies, and for them in a turn of the event loop.
+    for their replies, and for them in a turn of the event loop. Compressed ones
+    wait unpacked, and the window knows nothing of that: what waits is counted.
     """
 
     def open(
@@ -110,7 +111,11 @@ class PlainStreamCall(Call):
                 self._stand_in_line()
                 return
             link.messages_left -= 1
-            self._tell(self._handler.message, later.popleft())
+            message = later.popleft()
+            # As `_keep` does for what becomes less: every request comes by here.
+            self._held -= len(message)
+            link.held -= len(message)
+            self._tell(self._handler.message, message)
         if self._ends:
             self._ends = False
             self._tell(self._handler.end)
@@ -131,8 +136,10 @@ class PlainStreamCall(Call):
         return True
 
     def _taken_in(self, data: bytes, end_stream: bool) -> list[bytes]:
+        unfinished = self._unfinished()
         messages = self._deframed(data) if data else []
-        self._keep(self._unfinished())
+        grown = sum(map(len, messages)) + self._unfinished() - unfinished
+        self._keep(self._held + grown)
         if end_stream and self._unfinished():
             raise WireError(StatusCode.INVALID_ARGUMENT, UNFINISHED)
         return messages
