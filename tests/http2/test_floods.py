@@ -1,6 +1,7 @@
 """Clients that send much and want nothing: each is bounded, and ends only itself."""
 
 import struct
+from dataclasses import replace
 
 import pytest
 from http2.conftest import Serve, Served
@@ -22,6 +23,7 @@ from http2.raw_client import (
 )
 from http2.service import path
 
+from execution.http2.wire import framed
 from execution.server.transports.http2.limits import Limits
 
 ENHANCE_YOUR_CALM = 11
@@ -38,6 +40,24 @@ async def test_the_limits_let_an_ordinary_client_be(serve: Serve) -> None:
     for _ in range(300):
         assert (await client.call(path("Unary"), b"x")).status == OK
     assert (await client.call(path("Replies"), b"20,100000")).status == OK
+
+
+@pytest.mark.parametrize("gives_back", [False, True])
+async def test_a_ping_for_every_answer_is_nothing_odd(serve: Serve, gives_back: bool) -> None:
+    """As grpc-go and grpc-java measure how far away a server is."""
+    generous = replace(STRICT, updates=(1_000, 1))
+    served = await serve(generous)
+    client = await served.connect()
+    ping, size = frame(PING, 0, 0, bytes(8)), len(framed(b"x"))
+    for _ in range(300):
+        assert (await client.call(path("Unary"), b"x")).status == OK
+        client.writer.write(ping)
+        if gives_back:
+            client.writer.write(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", size)))
+    assert (await client.call(path("Unary"), b"x")).status == OK
+    assert client.goaways == []
+    client.writer.write(ping * 200)
+    await client.until_closed()
 
 
 @pytest.mark.parametrize(

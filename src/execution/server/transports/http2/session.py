@@ -60,6 +60,10 @@ class Session(Conversation):
         """Of the call it asks for."""
         self._unsent_max = limits.connection_unsent_bytes_max
         self._controls = Allowance(limits.controls, now)
+        self._granted = 0
+        """What the client has opened the connection's window by."""
+        self._sent = -1
+        """Bytes of data, counted from anywhere, when the latest PING came."""
         self._resets = Allowance(limits.resets, now)
         self._updates = Allowance(limits.updates, now)
 
@@ -136,8 +140,10 @@ class Session(Conversation):
 
     def _seldom(self, event: Any) -> None:
         match event:
-            case ngh2.WindowUpdated():
+            case ngh2.WindowUpdated(stream_id, increment):
                 self.granted_at = self.heard_at
+                if not stream_id:
+                    self._granted += increment
                 self._count(self._updates)
             case ngh2.TrailersReceived(stream_id):
                 call = self.calls.get(stream_id)
@@ -149,6 +155,8 @@ class Session(Conversation):
                 self._count(self._controls)
             case ngh2.PingAcknowledged(opaque) if opaque == NOTICE:
                 self.told = True
+            case ngh2.PingReceived():
+                self._pinged()
             case ngh2.ConnectionClosed():
                 self.finished = True
             case ngh2.StreamReset():
@@ -156,6 +164,16 @@ class Session(Conversation):
                 self._count(self._resets)
             case _:
                 self._count(self._controls)
+
+    def _pinged(self) -> None:
+        """Some clients ask with every answer how far away we are, to choose their windows by it.
+
+        So a PING after data that we sent is nothing odd, and costs less than they did.
+        """
+        sent = self._granted - self.h2.remote_window_size
+        if sent == self._sent:
+            self._count(self._controls)
+        self._sent = sent
 
     def _count(self, allowance: Allowance) -> None:
         """Frames that cost us and bring nothing are let in at a bounded rate."""
