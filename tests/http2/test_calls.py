@@ -276,14 +276,29 @@ async def test_an_unknown_method_is_unimplemented(client: RawClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", [b"application/json", b"application/grpc-web", b"application/grpcx", b""]
+    "content_type",
+    [
+        b"application/json",
+        b"application/grpc-web",
+        b"application/grpcx",
+        b"application/grpc x",
+        b"",
+    ],
 )
 async def test_another_content_type_is_415(client: RawClient, content_type: bytes) -> None:
     answer = await _call_with(client, {b"content-type": content_type})
     assert answer == (b"415", None)
 
 
-@pytest.mark.parametrize("content_type", [b"application/grpc+proto", b"application/grpc;x=y"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"application/grpc+proto",
+        b"application/grpc;x=y",
+        b"application/grpc ; x",
+        b"Application/GRPC",
+    ],
+)
 async def test_a_content_type_may_say_more(client: RawClient, content_type: bytes) -> None:
     assert await _call_with(client, {b"content-type": content_type}) == (b"200", OK)
 

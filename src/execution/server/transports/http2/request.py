@@ -102,5 +102,6 @@ def _timeout_at(headers: Headers, timeout: bytes) -> int:
 
 
 def _is_grpc(content_type: bytes) -> bool:
-    """application/grpc, with or without +proto or a parameter; not grpc-web."""
-    return content_type[:16] == _GRPC and content_type[16:17] in {b"", b"+", b";"}
+    """application/grpc, with or without +proto or a parameter, in any case; not grpc-web."""
+    kind = content_type.partition(b";")[0].rstrip(b" \t")
+    return kind[:16].lower() == _GRPC and kind[16:17] in {b"", b"+"}
