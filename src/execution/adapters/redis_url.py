@@ -9,13 +9,15 @@
 import ssl
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 _PORT: Final = 6379
 _TLS_OPTIONS: Final = frozenset(
     {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname", "ssl_cert_reqs"}
 )
 _OPTIONS: Final = frozenset({"db", "username", "password"})
+_SCHEMES: Final = frozenset({"redis", "rediss", "unix"})
+_DATABASE_DIGITS_MAX: Final = 9
 _EXAMPLE: Final = "redis://[user:password@]host[:port][/db], rediss://… or unix:///path"
 
 
@@ -35,7 +37,8 @@ class RedisAddress:
     def __str__(self) -> str:
         """The address without any secret, for messages."""
         if self.path:
-            return f"unix://{self.path}?db={self.database}"
+            # Quoted, so that it is a URL again, and one word.
+            return f"unix://{quote(self.path)}?db={self.database}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.database}"
 
@@ -61,19 +64,22 @@ class RedisAddress:
 def parse_redis_url(url: str) -> RedisAddress:
     """The address of a URL.
 
-    Raises `ValueError` that says what is wrong, without the password.
+    Raises `ValueError` that says what is wrong, without any part of the login.
     """
     parts = _split(url)
-    if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError(f"{redacted_url(url)!r} is not a Redis URL; write {_EXAMPLE}")
+    if parts.scheme not in _SCHEMES:
+        raise ValueError(f"{_scheme_only(url)!r} is not a Redis URL; write {_EXAMPLE}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     known = _OPTIONS | _TLS_OPTIONS if parts.scheme == "rediss" else _OPTIONS
-    if unknown := sorted(options.keys() - known):
-        raise ValueError(
-            f"{redacted_url(url)!r} has unknown options {unknown}; known: {sorted(known)}"
-        )
+    for number, option in enumerate(options, start=1):
+        if option not in known:
+            # Not by its name: after a password that is not quoted, that is a part of it.
+            raise ValueError(
+                f"{_scheme_only(url)!r} has an unknown option, number {number} after the ?;"
+                f" known options: {sorted(known)}"
+            )
     if parts.scheme == "unix" and not parts.path:
-        raise ValueError(f"{redacted_url(url)!r} names no socket; write unix:///path")
+        raise ValueError(f"{_scheme_only(url)!r} names no socket; write unix:///path")
     is_unix = parts.scheme == "unix"
     return RedisAddress(
         host=parts.hostname or "127.0.0.1",
@@ -88,22 +94,31 @@ def parse_redis_url(url: str) -> RedisAddress:
 
 
 def redacted_url(url: str) -> str:
-    """The URL with its password hidden, for logs and messages; never raises.
+    """Where the URL leads, for logs and messages: no user, no password; never raises.
 
     >>> redacted_url("redis://me:secret@localhost:6379/0?password=secret")
-    'redis://me:***@localhost:6379/0?password=***'
+    'redis://***@localhost:6379/0'
+    >>> redacted_url("redis://me:s/cret@localhost")
+    'redis://***'
     """
-    head, separator, tail = url.partition("://")
-    # The last @ ends the login, whatever the password holds.
-    login, at, place = tail.rpartition("@")
-    if at:
-        user, colon, _ = login.partition(":")
-        login = f"{user}:***" if colon else user
-    place, question, query = place.partition("?")
-    options = [
-        "password=***" if option.startswith("password=") else option for option in query.split("&")
-    ]
-    return head + separator + login + at + place + question + "&".join(options)
+    try:
+        parts, address = urlsplit(url), parse_redis_url(url)
+    except ValueError:
+        return _scheme_only(url)
+    # Maybe a login that is not quoted, cut off by its own / ? or #: then what was taken
+    # for the host, the port or the database is a piece of it.
+    if "@" in parts.path + parts.query or "#" in url:
+        return _scheme_only(url)
+    shown = str(address)
+    if address.username or address.password:
+        shown = shown.replace("://", "://***@", 1)
+    return shown
+
+
+def _scheme_only(url: str) -> str:
+    """What can be shown of a URL that cannot be read."""
+    scheme = url.partition("://")[0]
+    return f"{scheme}://***" if scheme in _SCHEMES else "***"
 
 
 def _split(url: str) -> SplitResult:
@@ -114,7 +129,8 @@ def _split(url: str) -> SplitResult:
         # The cause would print the URL as it is.
         problem = "port" if "ort" in str(error) else "form"
         raise ValueError(
-            f"{redacted_url(url)!r} is not a Redis URL (its {problem}); write {_EXAMPLE}"
+            f"{_scheme_only(url)!r} is not a Redis URL (its {problem}); write {_EXAMPLE};"
+            " characters such as @ : / ? # in a password are written %40 %3A %2F %3F %23"
         ) from None
     return parts
 
@@ -122,6 +138,6 @@ def _split(url: str) -> SplitResult:
 def _database(text: str, url: str) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{redacted_url(url)!r}: the database must be a number")
+    if not (text.isascii() and text.isdigit() and len(text) <= _DATABASE_DIGITS_MAX):
+        raise ValueError(f"{_scheme_only(url)!r}: the database must be a number")
     return int(text)
