@@ -11,6 +11,7 @@ cdef class Deadlines:
     Nearly every call of a client that sets deadlines is answered long before its own. A timer for
     each would cost more than what the call itself does here; so an answered call just stays where
     it is, until somebody comes across it. Those due at the same time expire in any order.
+    The timer is for the first of them, or sooner: then it is set again, for its very time.
     """
 
     # A heap: `_calls[n]` expires at `_when[n]`, no sooner than the one at `(n - 1) // 2`.
@@ -47,8 +48,10 @@ cdef class Deadlines:
         cdef double when = <double>self._time() + seconds
         self._push(when, call)
         if self._timer is None or when < self._timer_when:
-            self._set_timer(when)
-        elif len(self._calls) > self._kept_max:
+            # Half way: of ever sooner deadlines few set it again. Event loops keep what is cancelled
+            # for a while, and a client may send thousands in one turn.
+            self._set_timer(when - seconds / 2)
+        if len(self._calls) > self._kept_max:
             self._tidy()
         return when
 

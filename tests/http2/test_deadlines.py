@@ -98,13 +98,38 @@ def test_each_expires_at_its_time_unless_it_was_answered(program: list[tuple[str
     assert (len(deadlines), loop.set_timers) == (0, 0)
 
 
-def test_answered_calls_are_not_kept_until_a_late_deadline(loop: Loop) -> None:
+@pytest.mark.parametrize("step", [-1, 0, 1])
+def test_answered_calls_are_not_kept_until_a_late_deadline(loop: Loop, step: int) -> None:
     deadlines = of(loop)
     for number in range(20_000):
         call = Call(number, loop)
-        deadlines.add(call, 36_000)
+        deadlines.add(call, 36_000 + step * number)
         call.over = True
     assert len(deadlines) <= 1_100
+
+
+@pytest.mark.parametrize("sooner", [lambda left: left - 0.01, lambda left: left * 0.99])
+def test_ever_sooner_deadlines_set_few_timers(loop: Loop, sooner: Any) -> None:
+    """asyncio keeps cancelled timers until its next turn, and a turn may bring thousands."""
+    deadlines, left, calls = of(loop), 10_000.0, list[Call]()
+    for number in range(5_000):
+        calls.append(Call(number, loop))
+        deadlines.add(calls[-1], left)
+        left = sooner(left)
+    assert len(loop.timers) <= 100
+    loop.pass_to(loop.now + 10_000)
+    assert [call.expired_at is None for call in calls] == [False] * 5_000
+    assert len(loop.timers) == 0
+
+
+def test_a_deadline_wakes_the_loop_once_before_its_time(loop: Loop) -> None:
+    deadlines, call = of(loop), Call(1, loop)
+    deadlines.add(call, 16)
+    woken = 0
+    while not call.over:
+        loop.pass_to(loop.timers[0][0])
+        woken += 1
+    assert (woken, call.expired_at) == (2, 116.0)
 
 
 def test_many_that_wait_are_looked_at_no_more_often_than_they_double(loop: Loop) -> None:
