@@ -162,6 +162,27 @@ def test_half_a_million_orders_are_refused_before_they_are_looked_at(unknown: by
     assert few - begun < 250 * (time.process_time() - few)
 
 
+async def test_no_megabyte_is_kept_of_an_order_under_way() -> None:
+    """Fields that we do not know make one large; what failed must still say which it was."""
+
+    class Slow(Orders):
+        def take(self, data: bytes, _type: Any, _call: Any, answer: Any) -> None:
+            self.taken.append(data)
+            self.answer = answer
+
+    unknown = b"\x9a\x06\x80\x89\x7a" + bytes(2_000_000)  # field 99, of that size
+    order = pb.OrderRequest(order_id="o-1", user_id="u", symbol="S")
+    order.MergeFromString(unknown)
+    slow, asker = Slow(), Asker()
+    over(slow).handle(pb.OrderBatch(orders=[order]).SerializeToString(), ANYBODY, asker)
+    assert len(slow.taken[0]) > 2_000_000
+    assert len(slow.answer.data) < 1_000
+    slow.answer.fail(Overloaded("later"))
+    (report,) = pb.ExecutionReportBatch.FromString(asker.replies[0]).reports
+    assert (report.order_id, report.user_id, report.symbol) == ("o-1", "u", "S")
+    assert report.error.code == StatusCode.RESOURCE_EXHAUSTED.value
+
+
 async def test_an_empty_batch_is_answered_at_once() -> None:
     asker = Asker()
     over(Orders()).handle(b"", ANYBODY, asker)

@@ -30,6 +30,7 @@ BATCH_MAX: Final = 1_000
 """Orders in one batch; its reply has to fit into a message, too."""
 ORDERS_A_TURN: Final = 128
 """Of batches, begun in one turn of the event loop."""
+_KEPT_BYTES_MAX: Final = 1_024
 
 _BATCH: Final = pb.OrderBatch.DESCRIPTOR.full_name
 _ORDERS_FIELD: Final = pb.OrderBatch.ORDERS_FIELD_NUMBER
@@ -108,10 +109,11 @@ class _Batch:
         count = 0
         while self.left and count < most:
             count += 1
-            data = self._requests[self._next]
+            data, self._requests[self._next] = self._requests[self._next], b""
             item = _Item(self, self._next, data)
             self._next += 1
             cancel = _take(self._orders, data, self._call, item)
+            item.data = _kept(data)
             if cancel is not None:
                 self._cancels.append(cancel)
         return count
@@ -131,19 +133,19 @@ class _Batch:
 class _Item:
     """The place of one order in a batch."""
 
-    __slots__ = ("_batch", "_data", "_number")
+    __slots__ = ("_batch", "_number", "data")
 
     def __init__(self, batch: _Batch, number: int, data: bytes) -> None:
         self._batch = batch
         self._number = number
-        self._data = data
+        self.data = data
 
     def reply(self, message: bytes) -> None:
         self._batch.reports[self._number] = message
         self._batch.answered()
 
     def fail(self, error: Exception) -> None:
-        self.reply(_error_item(self._data, error))
+        self.reply(_error_item(self.data, error))
 
 
 class OrderPipeline:
@@ -165,6 +167,7 @@ class OrderPipeline:
             place.fail(self._drained)
         else:
             place.cancel = _take(self._orders, data, self._call, place)
+            place.data = _kept(data)
 
     def end(self) -> None:
         """The client sends no more."""
@@ -199,11 +202,11 @@ class OrderPipeline:
 class _Place:
     """An order's place in the line."""
 
-    __slots__ = ("_data", "_pipeline", "cancel", "report")
+    __slots__ = ("_pipeline", "cancel", "data", "report")
 
     def __init__(self, pipeline: OrderPipeline, data: bytes) -> None:
         self._pipeline = pipeline
-        self._data = data
+        self.data = data
         self.report: bytes | None = None
         self.cancel: Cancel | None = None
 
@@ -212,7 +215,7 @@ class _Place:
         self._pipeline.answered()
 
     def fail(self, error: Exception) -> None:
-        self.reply(_error_item(self._data, error))
+        self.reply(_error_item(self.data, error))
 
 
 def _take(orders: Orders, data: bytes, call: Call, answer: OrderAnswer) -> Cancel | None:
@@ -226,11 +229,7 @@ def _take(orders: Orders, data: bytes, call: Call, answer: OrderAnswer) -> Cance
 
 def _error_item(data: bytes, error: Exception) -> bytes:
     """A report that says which order it is about, as far as that can be read, and what failed."""
-    request = pb.OrderRequest()
-    try:
-        request.MergeFromString(data)
-    except DecodeError:
-        request = pb.OrderRequest()
+    request = _named(data)
     if isinstance(error, ExecutionError):
         status = status_of(error)
     elif isinstance(error, GivenUp):
@@ -241,6 +240,25 @@ def _error_item(data: bytes, error: Exception) -> bytes:
     return pb.ExecutionReport(
         order_id=request.order_id, user_id=request.user_id, symbol=request.symbol, error=status
     ).SerializeToString(deterministic=True)
+
+
+def _kept(data: bytes) -> bytes:
+    """What is kept of an order under way: enough for `_error_item`.
+
+    A request may be a megabyte, of fields that we do not know, and many may be under way.
+    """
+    return data if len(data) <= _KEPT_BYTES_MAX else _named(data).SerializeToString()
+
+
+def _named(data: bytes) -> pb.OrderRequest:
+    """Which order it is, as far as that can be read, and no more."""
+    try:
+        request = pb.OrderRequest.FromString(data)
+    except DecodeError:
+        return pb.OrderRequest()
+    return pb.OrderRequest(
+        order_id=request.order_id, user_id=request.user_id, symbol=request.symbol
+    )
 
 
 def _requests(data: bytes) -> list[bytes]:

@@ -68,4 +68,5 @@ class PlainCall(Call):
         if not messages:
             raise WireError(StatusCode.UNIMPLEMENTED, ONE_MESSAGE)
         self._keep(0)
+        self._messages = []
         return messages[0]
