@@ -10,6 +10,7 @@ import grpc
 import psutil
 import redis
 from processes import Running, running, serve_flags, start, stop
+from redis_server import RedisServer
 
 from execution.v1 import execution_pb2 as pb
 from execution.v1 import execution_pb2_grpc
@@ -88,6 +89,22 @@ async def test_a_worker_that_dies_is_replaced_and_the_service_goes_on(tmp_path: 
                 await asyncio.sleep(0.05)
         report = await execute(service.grpc, order(1))
         assert report.status in {pb.ORDER_STATUS_FILLED, pb.ORDER_STATUS_PARTIAL}
+
+
+async def test_no_command_line_shows_the_password_of_redis(tmp_path: Path) -> None:
+    """Every user of the machine can read those."""
+    with RedisServer() as server:
+        server.command("CONFIG", "SET", "requirepass", "hunter2")
+        url = server.url.replace("redis://", "redis://:hunter2@")
+        flags = (*serve_flags(), "--workers", str(COUNT))
+        async with running(*flags, cwd=tmp_path, env={"EXECUTION_REDIS_URL": url}) as service:
+            family = [psutil.Process(service.process.pid), *workers(service)]
+            lines = [" ".join(process.cmdline()) for process in family]
+            assert len(lines) == 1 + COUNT
+            assert not [line for line in lines if "hunter2" in line]
+            report = await execute(service.grpc, order(1))
+            assert report.status in {pb.ORDER_STATUS_FILLED, pb.ORDER_STATUS_PARTIAL}
+        assert "hunter2" not in service.log.read_text()
 
 
 async def test_sigterm_drains_all_and_exits_0(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from execution.adapters.durability import Durability, DurabilityMode, parse_durability
+from execution.adapters.redis_url import parse_redis_url
 from execution.decimals import canonical
 from execution.errors import StartupError
 from execution.pricing import LiquidityMode
@@ -62,6 +63,11 @@ class ServeConfig:
             raise StartupError("--max-connections: must be above zero")
         if not 0 <= self.max_connection_age_seconds <= 31_536_000:
             raise StartupError("--max-connection-age-seconds: must be from 0 (never) to a year")
+        if self.redis_url is not None:
+            try:
+                parse_redis_url(self.redis_url)
+            except ValueError as error:
+                raise StartupError(f"--redis-url: {error}") from None
         if self.symbol_service is not None:
             host_port(self.symbol_service, "--symbol-service")
         host_port(self.listen, "--listen")

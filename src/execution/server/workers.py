@@ -188,11 +188,11 @@ class Workers:
 
     async def _start(self, number: int) -> _Worker:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "execution", "serve", *flags(self._config)),
+            *(sys.executable, "-m", "execution", "serve", "--share-port"),
             # It ends when this process does, however that comes: the pipe closes.
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={name: text for name, text in os.environ.items() if name not in _OURS},
+            env=environment(self._config),
             start_new_session=True,
         )
         worker = self._workers[number] = _Worker(number, process, {})
@@ -205,18 +205,20 @@ class Workers:
         return worker
 
 
-def flags(config: ServeConfig) -> list[str]:
-    """The command line that says all of it."""
-    words = []
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if value is None or value is False:
-            continue
-        words.append("--" + field.name.replace("_", "-"))
-        if value is not True:
-            words.append(str(value.value) if isinstance(value, Enum) else str(value))
-    return words
+def environment(config: ServeConfig) -> dict[str, str]:
+    """All of it as a worker reads it; a command line would show it to every user."""
+    inherited = {name: text for name, text in os.environ.items() if name not in _VARIABLES.values()}
+    settings = {variable: getattr(config, name) for name, variable in _VARIABLES.items()}
+    return inherited | {
+        variable: str(value.value if isinstance(value, Enum) else value)
+        for variable, value in settings.items()
+        if value is not None
+    }
 
 
-_OURS: Final = frozenset("EXECUTION_" + field.name.upper() for field in fields(ServeConfig))
-"""Already in the flags; what is not set there must not come from the environment either."""
+_VARIABLES: Final = {
+    # Whether the port is shared is told by a flag: nothing else may set it.
+    field.name: "EXECUTION_" + field.name.upper()
+    for field in fields(ServeConfig)
+    if field.name != "share_port"
+}
