@@ -162,6 +162,7 @@ cdef class Exchange(Counted):
             self._end()
         else:
             self.over = True
+            self.gone = None
         link = self._link
         if not link.touched:
             link.touch()

@@ -48,8 +48,8 @@ cdef class Deadlines:
         cdef double when = <double>self._time() + seconds
         self._push(when, call)
         if self._timer is None or when < self._timer_when:
-            # Half way: of ever sooner deadlines few set it again. Event loops keep what is cancelled
-            # for a while, and a client may send thousands in one turn.
+            # Half way: of ever sooner deadlines few set it again. Event loops keep for a while
+            # what is cancelled, and a client may send thousands in one turn.
             self._set_timer(when - seconds / 2)
         if len(self._calls) > self._kept_max:
             self._tidy()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 import ngh2
@@ -82,14 +82,16 @@ class Call(Exchange):
     def dropped(self) -> None:
         """The client is gone, or wants no answer."""
         if not self.over:
+            gone = self.gone
             self._end()
-            self._tell_gone()
+            self._tell_gone(gone)
 
     def break_off(self, code: StatusCode, message: str) -> None:
         """Ends the call before its handler does; tells the handler."""
         if not self.over:
+            gone = self.gone
             self.end(code, message, ())
-            self._tell_gone()
+            self._tell_gone(gone)
 
     def expire(self) -> None:
         """The caller's time is up."""
@@ -199,8 +201,7 @@ class Call(Exchange):
             message = "this connection has too much waiting that no handler has taken"
             raise WireError(StatusCode.RESOURCE_EXHAUSTED, message)
 
-    def _tell_gone(self) -> None:
-        gone, self.gone = self.gone, None
+    def _tell_gone(self, gone: Callable[[], object] | None) -> None:
         if gone is not None:
             try:
                 gone()
@@ -224,5 +225,7 @@ class Call(Exchange):
 
     def _end(self) -> None:
         self.over = True
+        # Who would be told usually knows the call: each would keep the other.
+        self.gone = None
         if self._held:
             self._keep(0)

@@ -1,6 +1,7 @@
 """What a handler that is a coroutine may ask and say of its call, as grpcio's handlers do."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
@@ -39,7 +40,7 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
         if self._call.over:
             raise grpc.aio.UsageError("the call is over")
         self._begin_compressed()
-        self._call.write(message)
+        self._call.write(message, gzip=self.compresses())
         await self._call.room()
 
     async def send_initial_metadata(self, initial_metadata: Any) -> None:
@@ -126,8 +127,9 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
         return self._call.message
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Called when the call is over, however it ended."""
-        self._call.on_done.append(callback)
+        """Called when the call is over, however it ended; never if it is over already."""
+        if not self._call.over:
+            self._call.on_done.append(partial(callback, self))
 
     def cancelled(self) -> bool:
         """Whether the caller went away, or its time was up."""

@@ -7,6 +7,7 @@ from grpc import StatusCode
 
 from execution.errors import StatusCode as OurCode
 from execution.http2.wire import STATUS_OF_NUMBER, MetadataItem, WireError
+from execution.server.transports.call import StreamHandler
 from execution.server.transports.http2.call import UNFINISHED, Call, Link
 from execution.server.transports.http2.request import Request
 
@@ -36,10 +37,14 @@ class PlainStreamCall(Call):
         """Whether they are begun in a later turn of the loop, and not by the next answer."""
         self._ends = False
         """Whether the handler is to be told of the end after them."""
+        self._handler: StreamHandler | None = None
+        """None once the stream is over: it knows us, and would keep us until a search."""
         begin = request.method.plain_stream
         assert begin is not None, "a plain stream is of a plain method"
-        self._handler = begin(self)
-        self.gone = self._handler.gone
+        handler = begin(self)
+        if not self.over:
+            self._handler = handler
+            self.gone = handler.gone
 
     # For the handler; see `execution.server.transports.call.StreamCall`.
 
@@ -99,6 +104,9 @@ class PlainStreamCall(Call):
     def go_on(self) -> None:
         """Hands on what there is room for."""
         self._in_line = False
+        handler = self._handler
+        if handler is None:
+            return
         link, later = self._link, self._later
         limits = link.limits
         while later and not self.over:
@@ -115,10 +123,10 @@ class PlainStreamCall(Call):
             # As `_keep` does for what becomes less: every request comes by here.
             self._held -= len(message)
             link.held -= len(message)
-            self._tell(self._handler.message, message)
+            self._tell(handler.message, message)
         if self._ends:
             self._ends = False
-            self._tell(self._handler.end)
+            self._tell(handler.end)
 
     def _stand_in_line(self) -> None:
         if not self._in_line:
@@ -164,6 +172,7 @@ class PlainStreamCall(Call):
 
     def _end(self) -> None:
         super()._end()
+        self._handler = None
         self._owed += sum(self._unanswered)
         self._unanswered.clear()
         self._later.clear()
