@@ -1,21 +1,23 @@
 """Nobody keeps the others waiting: what one client may have done in one turn of the loop."""
 
 import asyncio
+import random
 from functools import partial
 from typing import Any
 
 import ngh2
 import pytest
 from http2.conftest import Serve
-from http2.raw_client import ACK, PING, RST_STREAM, Answer, RawClient
+from http2.raw_client import ACK, PING, RST_STREAM, Answer, RawClient, request_headers
 from http2.service import path
 
-from execution.http2.wire import framed
+from execution.http2.wire import framed, inflated
 from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.session import _LOOKS, Session
 
 INITIAL_WINDOW_SIZE = 4
-OK, UNIMPLEMENTED = 0, 12
+OK, RESOURCE_EXHAUSTED, UNIMPLEMENTED = 0, 8, 12
+GZIP = (b"grpc-encoding", b"gzip")
 
 
 def _has_all(answer: Answer, count: int) -> bool:
@@ -124,3 +126,64 @@ async def test_streams_that_wait_for_a_window_are_looked_at_by_turns(
     client.write()
     await client.until(lambda: len(client.heard(RST_STREAM)) == len(streams))
     assert {frame.stream_id for frame in client.heard(RST_STREAM)} == set(streams)
+
+
+@pytest.fixture
+def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes of every message that was unpacked, in order."""
+    sizes: list[int] = []
+
+    def counted(packed: bytes, bytes_max: int) -> bytes:
+        message = inflated(packed, bytes_max)
+        sizes.append(len(message))
+        return message
+
+    monkeypatch.setattr("execution.http2.wire.inflated", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("method", ["Plain", "Unary", "PlainStream"])
+async def test_packed_requests_are_unpacked_by_turns(
+    serve: Serve, unpacked: list[int], method: str
+) -> None:
+    """A kilobyte may become a megabyte: what comes in one read would be hundreds of them."""
+    served = await serve()
+    client, other = await served.connect(), await served.connect()
+    message = b"x" * 1_000_000
+    body, count = framed(message, compress=True), 30
+    began = [client.h2.send_request(request_headers(path(method), GZIP)) for _ in range(count)]
+    for stream in began:
+        client.answers[stream] = Answer()
+        client.h2.send_data(stream, body, end_stream=True)
+    client.write()
+    most, before = 0, 0
+    asked = asyncio.create_task(other.call(path("Plain"), b"x"))
+    left_when_answered = 0
+    while len(unpacked) < count:
+        await asyncio.sleep(0)
+        most, before = max(most, len(unpacked) - before), len(unpacked)
+        if asked.done():
+            left_when_answered = left_when_answered or count - len(unpacked)
+        assert all(
+            c.held <= served.server.limits.held_bytes_max for c in served.server._connections
+        )
+    assert (await asked).messages == [b"x"]
+    assert most <= 4, "a million bytes, and as much of what is read"
+    assert left_when_answered > count // 2
+    for stream in began:
+        assert (await client.answer(stream)).messages == [message]
+
+
+async def test_packed_requests_that_wait_are_bounded(serve: Serve) -> None:
+    served = await serve(Limits(held_bytes_max=1_000_000))
+    client = await served.connect()
+    body = framed(random.Random(1).randbytes(100_000) + bytes(800_000), compress=True)
+    began = [client.h2.send_request(request_headers(path("Plain"), GZIP)) for _ in range(40)]
+    for stream in began:
+        client.answers[stream] = Answer()
+        client.h2.send_data(stream, body, end_stream=True)
+    client.write()
+    statuses = [(await client.answer(stream)).status for stream in began]
+    assert set(statuses) == {OK, RESOURCE_EXHAUSTED}
+    assert (await client.call(path("Plain"), b"x")).status == OK
+    assert [connection.held for connection in served.server._connections] == [0]

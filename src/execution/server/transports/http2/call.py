@@ -34,6 +34,8 @@ _COMPRESSED_FROM_BYTES: Final = 1_024
 ONE_MESSAGE: Final = "this method takes exactly one request message"
 UNFINISHED: Final = "the request ended inside a message"
 
+UNPACKED_BYTES: Final = 8_192
+"""Of packed messages, that take as much of a turn of the event loop as beginning one."""
 _CROWDED: Final = "this connection has too many answers that its client does not read"
 
 _log = logging.getLogger(__name__)
@@ -61,6 +63,9 @@ class Link(Protocol):
 
     def later(self, call: Any) -> None:
         """Calls `go_on` in a turn of the event loop that has room for more."""
+
+    def postpone(self, read: Callable[[bytes, bool], None], data: bytes, end_stream: bool) -> bool:
+        """Whether `read` is called with this part of a packed request in a later turn."""
 
     def forget(self, call: "Call", *, whole: bool) -> None:
         """The call is answered; `whole`: the client had sent all of its request."""
@@ -187,7 +192,11 @@ class Call(Exchange):
         if self._deframer is None:
             encoding = b"gzip" if self.request.gzip else b"identity"
             self._deframer = Deframer(self._link.limits.message_bytes_max, encoding)
-        return self._deframer.feed(data)
+        messages = self._deframer.feed(data)
+        if self.request.gzip:
+            # They may be a thousand times what came, and others want their turn.
+            self._link.messages_left -= sum(map(len, messages)) // UNPACKED_BYTES
+        return messages
 
     def _unfinished(self) -> int:
         """Bytes of a message that is not whole yet."""
@@ -198,8 +207,7 @@ class Call(Exchange):
         grown, self._held = size - self._held, size
         self._link.held += grown
         if grown > 0 and self._link.held > self._link.limits.held_bytes_max:
-            message = "this connection has too much waiting that no handler has taken"
-            raise WireError(StatusCode.RESOURCE_EXHAUSTED, message)
+            raise too_much_waits()
 
     def _tell_gone(self, gone: Callable[[], object] | None) -> None:
         if gone is not None:
@@ -229,3 +237,9 @@ class Call(Exchange):
         self.gone = None
         if self._held:
             self._keep(0)
+
+
+def too_much_waits() -> WireError:
+    """More than `Limits.held_bytes_max`."""
+    message = "this connection has too much waiting that no handler has taken"
+    return WireError(StatusCode.RESOURCE_EXHAUSTED, message)

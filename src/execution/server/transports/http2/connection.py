@@ -69,6 +69,8 @@ class Connection(asyncio.Protocol):
         self.messages_left = 0
         self._waiting: list[Any] = []
         self._later: deque[Any] = deque()
+        self._packed: deque[tuple[Callable[[bytes, bool], None], bytes, bool]] = deque()
+        """Parts of packed requests, in the order they came."""
         self._goes_on = False
         """Whether a turn for them is to come."""
         self._patience = Patience(host.limits)
@@ -125,6 +127,7 @@ class Connection(asyncio.Protocol):
         self.deadlines.close()
         self._waiting.clear()
         self._later.clear()
+        self._packed.clear()
         self.told.set()
         self._host.closed(self)
 
@@ -153,9 +156,19 @@ class Connection(asyncio.Protocol):
     def later(self, call: Any) -> None:
         """Calls `go_on` in a turn of the loop that has room for more."""
         self._later.append(call)
-        if not self._goes_on:
-            self._goes_on = True
-            self._loop.call_soon(self._go_on)
+        self._go_on_soon()
+
+    def postpone(self, read: Callable[[bytes, bool], None], data: bytes, end_stream: bool) -> bool:
+        """Whether `read` is called with this part of a packed request in a later turn.
+
+        Unpacked it may be a thousand times as large: each turn reads so much, others have theirs.
+        """
+        if self.messages_left > 0 and not self._packed:
+            return False
+        self._packed.append((read, data, end_stream))
+        self.held += len(data)
+        self._go_on_soon()
+        return True
 
     def forget(self, call: Call, *, whole: bool) -> None:
         """The call is answered; `whole`: the client had sent all of its request."""
@@ -251,18 +264,27 @@ class Connection(asyncio.Protocol):
         elif over_age > self.limits.age_grace_seconds:
             self._end("is too old, and its calls do not end")
 
+    def _go_on_soon(self) -> None:
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._go_on)
+
     def _go_on(self) -> None:
         """By turns; whoever has more to do stands at the end again."""
-        line = self._later
+        line, packed = self._later, self._packed
         self.messages_left = self.limits.messages_a_turn
         with self._tick:
+            while packed and self.messages_left > 0:
+                read, data, end_stream = packed.popleft()
+                self.held -= len(data)
+                read(data, end_stream)
             for _ in range(len(line)):
-                if not self.messages_left:
+                if self.messages_left <= 0:
                     break
                 line.popleft().go_on()
-        self._goes_on = bool(line)
-        if line:
-            self._loop.call_soon(self._go_on)
+        self._goes_on = False
+        if line or packed:
+            self._go_on_soon()
 
     # Writing and ending.
 

@@ -6,7 +6,7 @@ from grpc import StatusCode
 
 from execution.http2.wire import STATUS_OF_NUMBER, WireError
 from execution.server.transports.answers import status_parts
-from execution.server.transports.http2.call import ONE_MESSAGE, UNFINISHED, Call
+from execution.server.transports.http2.call import ONE_MESSAGE, UNFINISHED, Call, too_much_waits
 
 
 class PlainCall(Call):
@@ -34,6 +34,16 @@ class PlainCall(Call):
 
     def _received_otherwise(self, data: bytes, end_stream: bool) -> None:
         """What is not the one message in one frame, as it is."""
+        if not self.request.gzip:
+            self._read_on(data, end_stream)
+        elif self._link.held > self._link.limits.held_bytes_max:
+            self.refuse(too_much_waits())
+        elif not self._link.postpone(self._read_on, data, end_stream):
+            self._read_on(data, end_stream)
+
+    def _read_on(self, data: bytes, end_stream: bool) -> None:
+        if self.over:
+            return
         try:
             message = self._collected(data, end_stream)
         except WireError as error:

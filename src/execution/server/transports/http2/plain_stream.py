@@ -79,6 +79,10 @@ class PlainStreamCall(Call):
 
     def received(self, data: bytes, end_stream: bool) -> None:
         """Hands every whole message on."""
+        if not (self.request.gzip and self._link.postpone(self._read_on, data, end_stream)):
+            self._read_on(data, end_stream)
+
+    def _read_on(self, data: bytes, end_stream: bool) -> None:
         if self.over:
             self._acknowledge(len(data))
             return
@@ -115,7 +119,7 @@ class PlainStreamCall(Call):
                 or self.unsent > limits.unsent_bytes_max
             ):
                 return
-            if not link.messages_left:
+            if link.messages_left <= 0:
                 self._stand_in_line()
                 return
             link.messages_left -= 1
