@@ -1,14 +1,21 @@
 """What workers are told, and that they are kept running whatever happens."""
 
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from execution.adapters.book_messages import LISTED_MAX
 from execution.cli.serve import command
 from execution.errors import StartupError
 from execution.pricing import LiquidityMode
+from execution.server import workers as module
 from execution.server.config import ServeConfig
-from execution.server.workers import environment
+from execution.server.workers import Workers, environment
 
 EVERY_SETTING = ServeConfig(
     listen="127.0.0.1:1",
@@ -35,6 +42,47 @@ EVERY_SETTING = ServeConfig(
     share_port=True,
 )
 
+Script = str | Exception
+"""What a worker does instead, in sh; or why there is none."""
+
+
+def stays(says: str) -> Script:
+    """Says that and runs until its input ends."""
+    return f"printf '{says}\\n'; exec cat"
+
+
+@pytest.fixture(name="instead")
+async def fixture_instead(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., None]]:
+    """Lets these take the places of the workers that are started, in that order."""
+    start: Callable[..., Awaitable[Any]] = asyncio.create_subprocess_exec
+    left: list[Script] = []
+    processes: list[Any] = []
+
+    async def started(*_: str, **settings: Any) -> Any:
+        script = left.pop(0)
+        if isinstance(script, Exception):
+            raise script
+        processes.append(await start("sh", "-c", script, **settings))
+        return processes[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", started)
+    monkeypatch.setattr(module, "_RESTART_SECONDS", 0.01)
+    yield lambda *scripts: left.extend(scripts)
+    for process in processes:
+        process._transport.close()  # so that no warning is left behind
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[tuple[Workers, dict[str, str]]]:
+    """One worker, and what it said when it was ready."""
+    workers = Workers(ServeConfig(drain_seconds=0), 1)
+    try:
+        ready = await workers.start(asyncio.Event())
+        assert ready is not None
+        yield workers, ready
+    finally:
+        await workers.stop()
+
 
 @pytest.mark.parametrize("config", [EVERY_SETTING, ServeConfig(share_port=True)])
 def test_a_worker_reads_its_settings_from_the_environment(
@@ -60,3 +108,53 @@ def test_a_redis_url_that_cannot_be_read_is_refused_before_any_worker_starts(url
     with pytest.raises(StartupError, match=r"^--redis-url: ") as refused:
         ServeConfig(redis_url=url).check()
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        BlockingIOError(11, "Resource temporarily unavailable"),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("not foreseen"),
+        "exit 1",
+        stays("ready metrics"),
+        stays("what else"),
+        stays(r"ready \377=x"),
+        "head -c 5000000 /dev/zero; exec cat",
+    ],
+)
+async def test_a_worker_is_replaced_however_often_that_fails(
+    failure: Script, instead: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    instead("echo ready metrics=first", failure, failure, stays("ready metrics=last"))
+    async with running() as (workers, ready), asyncio.timeout(3):
+        assert ready == {"metrics": "first"}
+        while workers.metrics_addresses() != ["last"]:
+            await asyncio.sleep(0.01)
+    told = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(told) == 3
+    assert all("worker 0" in record.message for record in told)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [BlockingIOError(11, "Resource temporarily unavailable"), "exit 1", stays("ready metrics")],
+)
+async def test_a_first_worker_that_cannot_start_is_an_error_of_the_start(
+    failure: Script, instead: Callable[..., None]
+) -> None:
+    instead(failure)
+    with pytest.raises(StartupError, match="worker 0"):
+        async with running():
+            pass
+
+
+async def test_a_worker_may_be_ready_for_as_many_symbols_as_there_can_be(
+    tmp_path: Path, instead: Callable[..., None]
+) -> None:
+    symbols = ",".join(f"{number:032}" for number in range(LISTED_MAX))
+    line = tmp_path / "line"
+    line.write_text(f"ready metrics=x symbols={symbols}\n")
+    instead(f"exec cat '{line}' -")
+    async with running() as (_, ready):
+        assert ready == {"metrics": "x", "symbols": symbols}

@@ -29,6 +29,9 @@ from execution.server.worker_metrics import worker_registry
 _RESTART_SECONDS: Final = 0.5
 _STOP_SECONDS_MAX: Final = 10.0
 """What ending a worker may take beyond its drain."""
+_READY_BYTES_MAX: Final = 1024 * 1024
+"""A `ready` line: 10,000 symbols of 32 characters, and then some."""
+_SHOWN_MAX: Final = 80
 
 _log = logging.getLogger(__name__)
 
@@ -177,32 +180,56 @@ class Workers:
         while True:
             status = await worker.process.wait()
             _log.error("worker %d ended with status %d; starting another", worker.number, status)
-            while True:
-                await asyncio.sleep(_RESTART_SECONDS)
-                try:
-                    worker = await self._start(worker.number)
-                except StartupError as error:
-                    _log.error("worker %d: %s", worker.number, error)
-                else:
-                    break
+            worker = await self._start_again(worker.number)
+
+    async def _start_again(self, number: int) -> _Worker:
+        """Tries until one is ready: a worker that is missing is not noticed otherwise."""
+        while True:
+            await asyncio.sleep(_RESTART_SECONDS)
+            try:
+                return await self._start(number)
+            except StartupError as error:
+                _log.error("worker %d: %s", number, error)
+            except Exception:  # noqa: BLE001 - or the worker would be missing for good
+                _log.exception("worker %d: not started", number)
 
     async def _start(self, number: int) -> _Worker:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "execution", "serve", "--share-port"),
-            # It ends when this process does, however that comes: the pipe closes.
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment(self._config),
-            start_new_session=True,
-        )
+        """Returns when it is ready. Raises `StartupError`."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "execution", "serve", "--share-port"),
+                # It ends when this process does, however that comes: the pipe closes.
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=environment(self._config),
+                start_new_session=True,
+                limit=_READY_BYTES_MAX,
+            )
+        except OSError as error:
+            raise StartupError(f"worker {number} cannot be started: {error}") from error
         worker = self._workers[number] = _Worker(number, process, {})
         assert process.stdout is not None, "its output is piped"
-        line = (await process.stdout.readline()).decode()
-        if not line.startswith("ready "):
-            status = await process.wait()
-            raise StartupError(f"worker {number} ended with status {status}; its log says why")
-        worker.ready = dict(pair.split("=", 1) for pair in line.split()[1:])
-        return worker
+        try:
+            line = (await process.stdout.readline()).decode()
+            if line:
+                worker.ready = _parse_ready(line)
+                return worker
+        except ValueError as error:  # a line that is too long is one, too
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            # Its output is read to the end, or its pipes would stay open.
+            await process.communicate()
+            raise StartupError(f"worker {number} does not say where it is: {error}") from error
+        status = await process.wait()
+        raise StartupError(f"worker {number} ended with status {status}; its log says why")
+
+
+def _parse_ready(line: str) -> dict[str, str]:
+    """What `ready a=b c=d` says. Raises `ValueError` for anything else."""
+    word, *pairs = line.split()
+    if word != "ready":
+        raise ValueError(f"it said {line[:_SHOWN_MAX]!r}")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def environment(config: ServeConfig) -> dict[str, str]:
