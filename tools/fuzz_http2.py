@@ -2,7 +2,7 @@
 
 Bytes go to a `Connection` over a transport in memory; tests/http2/harness.py
 says what must hold. Wants atheris, which has wheels for some Pythons; without
-it there is nothing to do, and it says so.
+it there is nothing to do, and it fails.
 """
 
 import argparse
@@ -41,8 +41,7 @@ def main() -> None:
     try:
         atheris = importlib.import_module("atheris")
     except ImportError:
-        print("skipped: there is no atheris for this Python; pip install atheris")
-        return
+        sys.exit("fuzz_http2: atheris is not installed; pip install atheris (not for every Python)")
     with atheris.instrument_imports(include=["execution.server.transports", "execution.http2"]):
         import http2.harness  # noqa: F401, PLC0415 - to be instrumented
     with tempfile.TemporaryDirectory() as temporary, asyncio.Runner() as runner:

@@ -7,14 +7,16 @@ from execution._call import CallCounts, Counted
 from execution.errors import StatusCode
 
 __all__ = [
-    "MESSAGE_BYTES_MAX", "REPLY_BYTES_MAX", "AnyCall", "Counted", "Metadata", "PlainCall",
-    "PlainHandler", "PlainStreamHandler", "StreamCall", "StreamHandler",
+    "AGE_GRACE_SECONDS", "MESSAGE_BYTES_MAX", "REPLY_BYTES_MAX", "AnyCall", "Counted", "Metadata",
+    "PlainCall", "PlainHandler", "PlainStreamHandler", "StreamCall", "StreamHandler",
 ]  # fmt: skip
 
 MESSAGE_BYTES_MAX: Final = 1_048_576
 """Of a request, after decompression, on either transport."""
 REPLY_BYTES_MAX: Final = 16_777_216
 """Of a reply, before compression."""
+AGE_GRACE_SECONDS: Final = 30
+"""What calls under way get on a connection that is too old."""
 
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 

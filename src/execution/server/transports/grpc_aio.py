@@ -12,6 +12,7 @@ from execution.server.rpcs import PipelineRpc, PlainRpc, Rpc, UnaryRpc
 from execution.server.servicer import SERVICE
 from execution.server.transports.answers import status_parts
 from execution.server.transports.call import (
+    AGE_GRACE_SECONDS,
     MESSAGE_BYTES_MAX,
     REPLY_BYTES_MAX,
     Counted,
@@ -54,6 +55,7 @@ class GrpcAioTransport:
         options = [*_OPTIONS, ("grpc.so_reuseport", int(share_port))]
         if age_seconds_max is not None:
             options.append(("grpc.max_connection_age_ms", int(age_seconds_max * 1_000)))
+            options.append(("grpc.max_connection_age_grace_ms", int(AGE_GRACE_SECONDS * 1_000)))
         self.server = grpc.aio.server(options=options)
 
     def serve(self, rpcs: Sequence[Rpc]) -> None:

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-from execution.server.transports.call import MESSAGE_BYTES_MAX, REPLY_BYTES_MAX
+from execution.server.transports.call import (
+    AGE_GRACE_SECONDS,
+    MESSAGE_BYTES_MAX,
+    REPLY_BYTES_MAX,
+)
 
 HARD: Final = 4
 """Headers beyond so many times what is allowed end the connection, not only the call."""
@@ -49,7 +53,7 @@ class Limits:
     """It has to answer, and to read what it was sent."""
     age_seconds_max: float | None = None
     """After which a connection is asked to be opened anew; None: never."""
-    age_grace_seconds: float = 30.0
+    age_grace_seconds: float = AGE_GRACE_SECONDS
     """What calls under way get then."""
     check_seconds: float = 1.0
     """How often all of these are looked at."""
