@@ -1,6 +1,7 @@
 """Where a server can be reached: TCP, TLS, unix sockets, shared ports."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from dataclasses import replace
@@ -239,6 +240,51 @@ async def test_a_socket_that_is_served_is_left_alone(serve: Serve, unix: str) ->
         await serve(listen=unix)
     client = await served.connect()
     assert (await client.call(path("Plain"), b"x")).status == OK
+
+
+async def test_a_successor_keeps_its_socket_when_the_one_before_has_stopped(
+    serve: Serve, unix: str
+) -> None:
+    old = await serve(listen=unix)
+    held = await old.connect()
+    held.request(path("Hold"), b"x")
+    await old.service.until(lambda: old.service.entered)
+    stopping = asyncio.create_task(old.server.stop(5))
+    await asyncio.sleep(0)
+    assert not stopping.done(), "it waits for the call"
+    new = await serve(listen=unix)
+    await held.close()
+    await stopping
+    client = await new.connect()
+    assert (await client.call(path("Plain"), b"x")).status == OK
+
+
+@pytest.mark.parametrize("left", ["file", "socket"])
+async def test_what_has_taken_the_place_of_its_socket_is_left_alone(
+    serve: Serve, unix: str, file: Path, left: str
+) -> None:
+    served = await serve(listen=unix)
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as other:
+        _replace(file, other if left == "socket" else None)
+        await served.server.stop()
+        assert [one.name for one in _files_beside(file)] == [file.name]
+
+
+def _replace(file: Path, other: socket.socket | None) -> None:
+    file.unlink()
+    if other is None:
+        file.write_text("precious")
+    else:
+        other.bind(str(file))
+
+
+async def test_a_socket_that_somebody_has_removed_is_no_matter(
+    serve: Serve, unix: str, file: Path
+) -> None:
+    served = await serve(listen=unix)
+    Path.unlink(file)
+    await served.server.stop()
+    assert not [*_files_beside(file)]
 
 
 def _files_beside(file: Path) -> list[Path]:

@@ -5,10 +5,11 @@ import contextlib
 import errno
 import socket
 import stat
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from execution.errors import StartupError
 
@@ -18,6 +19,10 @@ _CLOSE_SECONDS: Final = 0.1
 _PORT_MAX: Final = 65_535
 """Some event loops take a larger one for another."""
 _PORT_TRIES: Final = 8
+_UNIX_OPTIONS: Final[dict[str, Any]] = (
+    {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+)
+"""The event loop would remove the file only after it has closed the socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +32,43 @@ class Port:
     address: str
     """As it was asked for, with the port that was found."""
     server: asyncio.Server
-    path: Path | None
+    file: "_SocketFile | None" = None
 
     def close(self) -> None:
-        """Accepts nothing more."""
+        """Accepts nothing more.
+
+        The file of a socket goes first: once nobody listens on it a successor may take its place.
+        """
+        if self.file is not None:
+            self.file.remove()
         self.server.close()
 
     async def closed(self) -> None:
-        """Cleans up."""
+        """Returns once it is closed, or soon."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.server.wait_closed()
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+
+
+class _SocketFile:
+    """Where a unix socket is found, as long as it is the same."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._was = self._is()
+
+    def remove(self) -> None:
+        """Unless something else has its place. Nobody else has its number while we listen."""
+        if self._was is not None and self._is() == self._was:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def _is(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.lstat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 async def listen_on(
@@ -50,12 +79,12 @@ async def listen_on(
         if listen.startswith("unix:"):
             path = _free_path(listen.removeprefix("unix:"))
             server = await asyncio.get_running_loop().create_unix_server(
-                accept, str(path), backlog=_BACKLOG
+                accept, str(path), backlog=_BACKLOG, **_UNIX_OPTIONS
             )
-            return Port(listen, server, path)
+            return Port(listen, server, _SocketFile(path))
         host, _, port = listen.rpartition(":")
         server = await _serve(accept, host.strip("[]"), _port_number(port), reuse_port)
-        return Port(f"{host}:{_port(server)}", server, None)
+        return Port(f"{host}:{_port(server)}", server)
     except (OSError, ValueError, OverflowError) as error:
         raise StartupError(
             f"--listen {listen}: cannot be used; is it taken? Port 0 picks a free one"
