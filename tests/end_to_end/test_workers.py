@@ -5,10 +5,13 @@ import signal
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psutil
+import pytest
 import redis
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from processes import Running, running, serve_flags, start, stop
 from redis_server import RedisServer
 
@@ -113,6 +116,32 @@ async def test_sigterm_drains_all_and_exits_0(tmp_path: Path) -> None:
     service.signal(signal.SIGTERM)
     assert await service.ended() == 0
     await stop(service)
+    assert not [process for process in family if process.is_running()]
+
+
+async def test_a_second_sigterm_ends_a_drain_that_waits(tmp_path: Path) -> None:
+    with RedisServer() as server:
+        flags = (*serve_flags(redis_url=server.url, drain_seconds="60"), "--workers", str(COUNT))
+        service = await start(*flags, cwd=tmp_path)
+        family = workers(service)
+        async with grpc.aio.insecure_channel(service.grpc) as channel:
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            watch = health.Watch(health_pb2.HealthCheckRequest())
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            server.pause()
+            stub = execution_pb2_grpc.ExecutionServiceStub(channel)
+            waiting = asyncio.ensure_future(stub.ExecuteMarketOrder(order(1), timeout=60))
+            async with asyncio.timeout(10):
+                while "execution_orders_in_flight 1.0" not in await scrape(service):
+                    await asyncio.sleep(0.01)
+            service.signal(signal.SIGTERM)
+            while (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING:
+                pass
+            service.signal(signal.SIGTERM)
+            assert await service.ended() == 1
+            with pytest.raises(grpc.aio.AioRpcError):
+                await waiting
+        await stop(service)
     assert not [process for process in family if process.is_running()]
 
 

@@ -81,7 +81,7 @@ async def running() -> AsyncIterator[tuple[Workers, dict[str, str]]]:
         assert ready is not None
         yield workers, ready
     finally:
-        await workers.stop()
+        await workers.stop(asyncio.Event())
 
 
 @pytest.mark.parametrize("config", [EVERY_SETTING, ServeConfig(share_port=True)])
@@ -158,3 +158,16 @@ async def test_a_worker_may_be_ready_for_as_many_symbols_as_there_can_be(
     instead(f"exec cat '{line}' -")
     async with running() as (_, ready):
         assert ready == {"metrics": "x", "symbols": symbols}
+
+
+async def test_workers_that_do_not_heed_a_second_signal_are_ended(
+    instead: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_INSIST_SECONDS", 0.1)
+    instead(*["trap '' TERM INT; echo ready metrics=x; while read -r _; do :; done"] * 2)
+    workers = Workers(ServeConfig(drain_seconds=3_600), 2)
+    assert await workers.start(asyncio.Event()) is not None
+    insisted = asyncio.Event()
+    insisted.set()
+    async with asyncio.timeout(10):
+        assert await workers.stop(insisted) == 1

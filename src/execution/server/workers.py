@@ -29,6 +29,8 @@ from execution.server.worker_metrics import worker_registry
 _RESTART_SECONDS: Final = 0.5
 _STOP_SECONDS_MAX: Final = 10.0
 """What ending a worker may take beyond its drain."""
+_INSIST_SECONDS: Final = 5.0
+"""What it may take after a second signal."""
 _READY_BYTES_MAX: Final = 1024 * 1024
 """A `ready` line: 10,000 symbols of 32 characters, and then some."""
 _SHOWN_MAX: Final = 80
@@ -46,15 +48,23 @@ class _Worker:
 
 
 async def serve_workers(config: ServeConfig, announce: Callable[[str], None]) -> int:
-    """Runs the workers until SIGTERM or SIGINT; 0 after all have drained. Raises `StartupError`."""
+    """Runs the workers until SIGTERM or SIGINT; returns the exit status.
+
+    0 after all have drained, not 0 if a second signal or the time limit cut it
+    short. Raises `StartupError`.
+    """
     config.check()
     async with AsyncExitStack() as closing:
         shared = await _shared(config, closing)
         workers = Workers(shared, config.workers)
-        ended = asyncio.Event()
+        ended, insisted = asyncio.Event(), asyncio.Event()
+
+        def arrived() -> None:
+            (insisted if ended.is_set() else ended).set()
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
+            loop.add_signal_handler(number, arrived)
         host, port = host_port(config.metrics_listen, "--metrics-listen")
         metrics = MetricsServer(worker_registry(workers.metrics_addresses), host, port)
         closing.callback(metrics.close)
@@ -65,7 +75,7 @@ async def serve_workers(config: ServeConfig, announce: Callable[[str], None]) ->
                 announce(" ".join(["ready", *(f"{name}={text}" for name, text in shown.items())]))
             await ended.wait()
         finally:
-            status = await workers.stop()
+            status = await workers.stop(insisted)
         return status
 
 
@@ -151,20 +161,32 @@ class Workers:
         self._keepers = [asyncio.create_task(self._keep(worker)) for worker in workers]
         return workers[0].ready
 
-    async def stop(self) -> int:
-        """Drains all; the worst of their exit statuses."""
+    async def stop(self, insisted: asyncio.Event) -> int:
+        """Drains all, until `insisted` at most; the worst of their exit statuses."""
         # First, so that none is started anew while the others drain.
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
+        self._signal(signal.SIGTERM)
+        limit = self._config.drain_seconds + _STOP_SECONDS_MAX
+        ends = asyncio.gather(*(self._ended(worker, limit) for worker in self._workers.values()))
+        insisting = asyncio.create_task(insisted.wait())
+        await asyncio.wait((ends, insisting), return_when=asyncio.FIRST_COMPLETED)
+        insisting.cancel()
+        if ends.done():
+            return max(ends.result(), default=0)
+        _log.warning("stopping with orders under way; their callers retry with the same id")
+        # To a worker it is the same, but a second SIGTERM could merge with the first.
+        self._signal(signal.SIGINT)
+        await asyncio.wait((ends,), timeout=_INSIST_SECONDS)
+        self._signal(signal.SIGKILL)
+        await ends
+        return 1
+
+    def _signal(self, number: signal.Signals) -> None:
         for worker in self._workers.values():
             with contextlib.suppress(ProcessLookupError):
-                worker.process.terminate()
-        limit = self._config.drain_seconds + _STOP_SECONDS_MAX
-        statuses = await asyncio.gather(
-            *(self._ended(worker, limit) for worker in self._workers.values())
-        )
-        return max(statuses, default=0)
+                worker.process.send_signal(number)
 
     async def _ended(self, worker: _Worker, limit: float) -> int:
         try:
