@@ -221,9 +221,10 @@ class OfContext:
         return None if left is None else asyncio.get_running_loop().time() + left
 
     def header(self, name: str) -> str | None:
-        """A value of the metadata the caller sent, None if there is none."""
-        value = dict(self._context.invocation_metadata() or ()).get(name)
-        return value if isinstance(value, str) else None
+        """The value of the caller's metadata with this key; None if there is none, or several."""
+        metadata = self._context.invocation_metadata() or ()
+        values = [value for key, value in metadata if key == name]
+        return values[0] if len(values) == 1 and isinstance(values[0], str) else None
 
 
 def draining() -> Draining:

@@ -174,12 +174,13 @@ class Call(Exchange):
         return max(self.deadline - asyncio.get_running_loop().time(), 0.0)
 
     def header(self, name: str) -> str | None:
-        """A value of the metadata the caller sent, None if there is none."""
+        """The value of the caller's metadata with this key; None if there is none, or several.
+
+        Of several credentials one rpc must not take the first and another the last.
+        """
         wanted = name.encode()
-        for key, value in self.request.headers:
-            if key == wanted:
-                return value.decode("ascii", "replace")
-        return None
+        values = [value for key, value in self.request.headers if key == wanted]
+        return values[0].decode("ascii", "replace") if len(values) == 1 else None
 
     def metadata(self) -> list[MetadataItem]:
         """All of it. Raises `WireError`."""
