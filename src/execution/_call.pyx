@@ -167,7 +167,7 @@ cdef class Exchange(Counted):
         if not link.touched:
             link.touch()
         if not self.half_closed:
-            link.forget(self, whole=False)
+            link.answered_early(self.stream_id)
 
 
 cdef bytes _only_message(bytes data, Py_ssize_t bytes_max):

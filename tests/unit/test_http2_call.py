@@ -49,6 +49,7 @@ class Link:
         self.message_bytes_max = bytes_max
         self.touched = False
         self.sent: list[Any] = []
+        self.early: list[int] = []
         self.acknowledged = 0
 
     def acknowledge_received_data(self, size: int, _stream_id: int) -> None:
@@ -65,8 +66,8 @@ class Link:
     def touch(self) -> None:
         self.touched = True
 
-    def forget(self, _call: Any, *, whole: bool) -> None:
-        self.sent.append(whole)
+    def answered_early(self, stream_id: int) -> None:
+        self.early.append(stream_id)
 
 
 class Asked(Exchange):
@@ -121,6 +122,15 @@ def test_a_small_reply_is_framed_and_a_large_one_goes_elsewhere(message: bytes) 
     assert (call.over, link.touched) == (True, True)
     call.reply(message)
     assert len(link.sent) == 3, "a second answer is none"
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_only_a_client_that_sends_on_is_to_be_told_to_stop(whole: bool) -> None:
+    link = Link()
+    call = Asked(link)
+    call.received(framed(b"x"), whole)
+    call.reply(b"")
+    assert link.early == ([] if whole else [call.stream_id])
 
 
 def test_a_call_is_counted_once() -> None:

@@ -36,7 +36,7 @@ UNFINISHED: Final = "the request ended inside a message"
 
 UNPACKED_BYTES: Final = 8_192
 """Of packed messages, that take as much of a turn of the event loop as beginning one."""
-_CROWDED: Final = "this connection has too many answers that its client does not read"
+CROWDED: Final = "this connection has too many answers that its client does not read"
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +67,8 @@ class Link(Protocol):
     def postpone(self, read: Callable[[bytes, bool], None], data: bytes, end_stream: bool) -> bool:
         """Whether `read` is called with this part of a packed request in a later turn."""
 
-    def forget(self, call: "Call", *, whole: bool) -> None:
-        """The call is answered; `whole`: the client had sent all of its request."""
+    def answered_early(self, stream_id: int) -> None:
+        """The call is answered although its client sends on, and is to be told to stop."""
 
     def spawn(self, call: Any) -> "asyncio.Task[None]":
         """Runs the call."""
@@ -158,7 +158,8 @@ class Call(Exchange):
                 )
         self._end()
         self._link.touch()
-        self._link.forget(self, whole=self.half_closed)
+        if not self.half_closed:
+            self._link.answered_early(self.stream_id)
 
     @property
     def unsent(self) -> int:
@@ -222,7 +223,7 @@ class Call(Exchange):
         if size > limits.reply_bytes_max:
             raise too_large(size, limits.reply_bytes_max)
         if self._link.h2.queued_body_size() > limits.connection_unsent_bytes_max:
-            raise WireError(StatusCode.RESOURCE_EXHAUSTED, _CROWDED)
+            raise WireError(StatusCode.RESOURCE_EXHAUSTED, CROWDED)
 
     def _acknowledge(self, size: int) -> None:
         """Lets the client send as much again."""

@@ -10,7 +10,6 @@ import ngh2
 from grpc import StatusCode
 
 from execution._call import Deadlines
-from execution.server.transports.http2.call import Call
 from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.methods import Methods
 from execution.server.transports.http2.patience import Patience
@@ -170,10 +169,9 @@ class Connection(asyncio.Protocol):
         self._go_on_soon()
         return True
 
-    def forget(self, call: Call, *, whole: bool) -> None:
-        """The call is answered; `whole`: the client had sent all of its request."""
-        if not whole:
-            self.session.unfinished.add(call.stream_id)
+    def answered_early(self, stream_id: int) -> None:
+        """The call is answered although its client sends on, and is to be told to stop."""
+        self.session.unfinished.add(stream_id)
 
     def spawn(self, call: Any) -> "asyncio.Task[None]":
         """Runs the call."""

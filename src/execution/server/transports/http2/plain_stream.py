@@ -2,14 +2,17 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from grpc import StatusCode
 
 from execution.errors import StatusCode as OurCode
 from execution.http2.wire import STATUS_OF_NUMBER, MetadataItem, WireError
-from execution.server.transports.call import StreamHandler
 from execution.server.transports.http2.call import UNFINISHED, Call, Link
 from execution.server.transports.http2.request import Request
+
+if TYPE_CHECKING:
+    from execution.server.transports.call import StreamHandler
 
 
 class PlainStreamCall(Call):

@@ -8,7 +8,7 @@ from grpc import StatusCode
 
 from execution._call import Conversation
 from execution.http2.wire import Headers, timeout_seconds
-from execution.server.transports.http2.call import Call
+from execution.server.transports.http2.call import CROWDED, Call
 from execution.server.transports.http2.headers import refusal
 from execution.server.transports.http2.library import server_connection
 from execution.server.transports.http2.limits import Limits
@@ -25,7 +25,6 @@ NOTICE: Final = b"shutdown"
 _GONE: Final = (ngh2.StreamUnavailableError, ngh2.ConnectionStateError)
 """The client has reset the stream, or ended the connection, in the same breath."""
 _LOOKS: Final = 64
-_OVERLOADED: Final = "this connection has too many answers that its client does not read"
 
 
 class Session(Conversation):
@@ -121,7 +120,7 @@ class Session(Conversation):
         read = self._read
         crowded = self.h2.queued_body_size() > self._unsent_max
         if crowded or isinstance(read, Request):
-            read = refusal(StatusCode.RESOURCE_EXHAUSTED, _OVERLOADED)
+            read = refusal(StatusCode.RESOURCE_EXHAUSTED, CROWDED)
         with contextlib.suppress(*_GONE):
             self.h2.send_response(stream_id, read.headers, end_stream=True)
             if not end_stream:
