@@ -15,7 +15,7 @@ from execution.errors import StartupError
 from execution.pricing import LiquidityMode
 from execution.server import workers as module
 from execution.server.config import ServeConfig
-from execution.server.workers import Workers, environment
+from execution.server.workers import Workers, environment, serve_workers
 
 EVERY_SETTING = ServeConfig(
     listen="127.0.0.1:1",
@@ -171,3 +171,11 @@ async def test_workers_that_do_not_heed_a_second_signal_are_ended(
     insisted.set()
     async with asyncio.timeout(10):
         assert await workers.stop(insisted) == 1
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "[2001:db8::1]", "no..name", "\u00fc" * 64])
+async def test_an_address_that_workers_cannot_share_is_named_with_what_to_do(host: str) -> None:
+    config = ServeConfig(f"{host}:0", redis_url="redis://h", symbol_service="h:1", workers=2)
+    with pytest.raises(StartupError, match=r"^--listen .*:0: .*this machine") as refused:
+        await serve_workers(config, print)
+    assert f"{host}:0" in str(refused.value)

@@ -71,7 +71,11 @@ class ServeConfig:
         if self.symbol_service is not None:
             host_port(self.symbol_service, "--symbol-service")
         host_port(self.listen, "--listen")
-        host_port(self.metrics_listen, "--metrics-listen")
+        if host_port(self.metrics_listen, "--metrics-listen")[0] == "unix":
+            raise StartupError(
+                f"--metrics-listen {self.metrics_listen!r}: metrics are served over TCP; must be"
+                " HOST:PORT, such as 127.0.0.1:9464"
+            )
         self.fee_rate()
         if self.redis_url is None and self.durability_of_commits().replicas:
             raise StartupError("--durability replicated:N: the embedded Redis has no replicas")
@@ -130,7 +134,7 @@ def host_port(address: str, flag: str) -> tuple[str, int]:
     if address.startswith("unix:"):
         return "unix", 0
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
+    if not host.strip("[]") or not port.isdecimal() or int(port) > 65_535:
         raise StartupError(f"{flag} {address!r}: must be HOST:PORT, such as 127.0.0.1:50051")
     return host, int(port)
 

@@ -1,6 +1,7 @@
 """What an operator sees: metrics and logs."""
 
 import logging
+import socket
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
@@ -190,25 +191,42 @@ class MetricsServer:
     """`/metrics` over HTTP, in a thread of its own."""
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
+        name = host.strip("[]")
+        shown = f"[{name}]" if ":" in name else name
         try:
-            self._server = make_server(
-                host, port, make_wsgi_app(registry), ThreadingWSGIServer, _QuietHandler
-            )
-        except OSError as error:
+            server = _SERVERS[_family(name, port)]
+            self._server = make_server(name, port, make_wsgi_app(registry), server, _QuietHandler)
+        except (OSError, UnicodeError) as error:  # the latter for a name that none can have
             raise StartupError(
-                f"--metrics-listen {host}:{port}: {error.strerror}; choose a free port, 0 for any"
+                f"--metrics-listen {shown}:{port}: {getattr(error, 'strerror', None) or error};"
+                " use an address of this machine and a free port, 0 for any"
             ) from error
         self._thread = Thread(
             target=self._server.serve_forever, args=(_POLL_SECONDS,), name="metrics", daemon=True
         )
         self._thread.start()
-        self.address = f"{host}:{self._server.server_port}"
+        self.address = f"{shown}:{self._server.server_port}"
 
     def close(self) -> None:
         """Stops serving."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _IPv6Server(ThreadingWSGIServer):
+    """The base class takes addresses of IPv4 only."""
+
+    address_family = socket.AF_INET6
+
+
+_SERVERS: Final = {socket.AF_INET: ThreadingWSGIServer, socket.AF_INET6: _IPv6Server}
+
+
+def _family(host: str, port: int) -> socket.AddressFamily:
+    """That of the address; IPv4 for a name that has both, as `localhost` has."""
+    found = {info[0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    return socket.AF_INET if socket.AF_INET in found else socket.AF_INET6
 
 
 class _QuietHandler(WSGIRequestHandler):

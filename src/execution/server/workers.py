@@ -120,10 +120,11 @@ def _reserve(listen: str) -> socket.socket:
             port = probe.getsockname()[1]
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         reserved.bind((host.strip("[]"), port))
-    except OSError as error:
+    except (OSError, TypeError) as error:  # the latter for a name that none can have
         reserved.close()
         raise StartupError(
-            f"--listen {listen}: cannot be used; is it taken? Port 0 picks a free one"
+            f"--listen {listen}: {getattr(error, 'strerror', None) or error}; use an address of"
+            " this machine and a port that is not taken. Port 0 picks a free one"
         ) from error
     return reserved
 
