@@ -20,7 +20,10 @@ START_INTERVAL_SECONDS: Final = 0.02
 """Until everything has answered once: a start should not wait for a timer."""
 
 Check = Callable[[], Awaitable[None]]
-"""Returns if the dependency is fine, raises `ExecutionError` if it is not."""
+"""Returns if the dependency is fine, raises `ExecutionError` if it is not.
+
+Anything else it raises is a defect, and counts as a problem, too.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class HealthMonitor:
         self._metrics = metrics
         self._problems: dict[str, str] = {}
         self._told: dict[str, str] = {}
+        self._unforeseen_kinds: set[tuple[str, type[BaseException]]] = set()
         self._serving = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -80,13 +84,28 @@ class HealthMonitor:
             await asyncio.sleep(CHECK_INTERVAL_SECONDS if started else START_INTERVAL_SECONDS)
 
     async def _look(self, name: str, check: Check) -> tuple[str, str]:
+        problem = ""
         try:
             await check()
         except ExecutionError as error:
-            self._metrics.dependency(name, up=False)
-            return name, error.message
-        self._metrics.dependency(name, up=True)
-        return name, ""
+            problem = error.message or type(error).__name__
+        except asyncio.CancelledError as error:
+            looking = asyncio.current_task()
+            if looking is None or looking.cancelling():
+                raise
+            problem = self._unforeseen(name, error)  # what it waited for was cancelled, not we
+        except Exception as error:  # noqa: BLE001 - or health would stay for ever what it is now
+            problem = self._unforeseen(name, error)
+        self._metrics.dependency(name, up=not problem)
+        return name, problem
+
+    def _unforeseen(self, name: str, error: BaseException) -> str:
+        """The problem in words that stay the same; the rest is logged once for each kind."""
+        kind = type(error)
+        if (name, kind) not in self._unforeseen_kinds:
+            self._unforeseen_kinds.add((name, kind))
+            _log.error("the check of %s failed in a way nobody foresaw", name, exc_info=error)
+        return f"its check failed: {kind.__name__}"
 
     def _tell(self, problems: dict[str, str]) -> None:
         """Logs what changed, once; a problem when it is seen again: starting is none."""
