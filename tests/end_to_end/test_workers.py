@@ -111,12 +111,16 @@ async def test_no_command_line_shows_the_password_of_redis(tmp_path: Path) -> No
 
 
 async def test_sigterm_drains_all_and_exits_0(tmp_path: Path) -> None:
-    service = await start(*serve_flags(), "--workers", str(COUNT), cwd=tmp_path)
+    flags = (*serve_flags(log_level="error"), "--workers", str(COUNT))
+    service = await start(*flags, cwd=tmp_path)
     family = psutil.Process(service.process.pid).children(recursive=True)
     service.signal(signal.SIGTERM)
     assert await service.ended() == 0
     await stop(service)
     assert not [process for process in family if process.is_running()]
+    assert " INFO " not in service.log.read_text(), (
+        "the level of the log is that of the workers, too"
+    )
 
 
 async def test_a_second_sigterm_ends_a_drain_that_waits(tmp_path: Path) -> None:

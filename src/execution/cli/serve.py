@@ -1,5 +1,6 @@
 """`execution-service serve`: the service, on embedded defaults unless told otherwise."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def command(log_level: str, liquidity: str, **settings: Any) -> None:
     from execution.server.workers import serve_workers  # noqa: PLC0415 - as above
 
     log_to_stderr(log_level)
+    # For the workers, who inherit it.
+    os.environ["EXECUTION_LOG_LEVEL"] = log_level
     config = ServeConfig(liquidity=LiquidityMode(liquidity), **settings)
     serving = serve if config.workers == 1 else serve_workers
     try:
