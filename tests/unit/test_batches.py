@@ -1,8 +1,10 @@
 """Batches by turns, and what an item says of an order that nobody waits for."""
 
 import asyncio
+import gc
 import logging
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 
 from execution.errors import GivenUp, InvalidArgument, Overloaded, StatusCode
 from execution.server.admission import Call, InFlight
-from execution.server.batches import ORDERS_A_TURN, BatchOrders, _error_item
+from execution.server.batches import ORDERS_A_TURN, BatchOrders, OrderPipeline, _error_item
+from execution.server.observe import Metrics
+from execution.server.transports.answers import PipelineCall
 from execution.v1 import execution_pb2 as pb
 
 ANYBODY = Call()
@@ -195,3 +199,32 @@ def test_an_order_given_up_is_no_failure_of_ours(caplog: pytest.LogCaptureFixtur
         report = pb.ExecutionReport.FromString(_error_item(data, GivenUp("the caller went away")))
     assert (report.order_id, report.error.code) == ("o-1", StatusCode.CANCELLED.value)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("end", ["finish", "fail", "gone"])
+def test_a_stream_that_has_ended_is_gone_without_a_search_for_cycles(end: str) -> None:
+    class Stream:
+        """The transport's side."""
+
+        def finish(self) -> None: ...
+
+        def fail(self, *_: object) -> None: ...
+
+    pipelines: set[Any] = set()
+    untyped: Any = Stream()
+    replies = PipelineCall(pipelines, Metrics().rpc("Service", "ExecuteStream"), untyped)
+    orders: Any = Orders()
+    replies.pipeline = OrderPipeline(orders, ANYBODY, replies)
+    pipelines.add(replies.pipeline)
+    told = weakref.ref(replies.pipeline)
+    gc.disable()
+    try:
+        if end == "fail":
+            replies.fail(Overloaded("later"))
+        else:
+            getattr(replies, end)()
+        assert pipelines == set()
+        del replies
+        assert told() is None
+    finally:
+        gc.enable()

@@ -68,8 +68,9 @@ class PipelineCall(Counted):
 
     def gone(self) -> None:
         """The caller is gone, or its time is up."""
-        if self._end(StatusCode.CANCELLED) and self.pipeline is not None:
-            self.pipeline.gone()
+        pipeline = self.pipeline
+        if self._end(StatusCode.CANCELLED) and pipeline is not None:
+            pipeline.gone()
 
     def _end(self, code: StatusCode) -> bool:
         if self._ended:
@@ -78,6 +79,8 @@ class PipelineCall(Counted):
         self.count_out(code)
         if self.pipeline is not None:
             self._pipelines.discard(self.pipeline)
+            # Each knows the other: under load nobody searches for such cycles.
+            self.pipeline = None
         return True
 
 

@@ -29,7 +29,7 @@ class AnyCall(Protocol):
         """On the event loop's clock, None if the caller set none."""
 
     def header(self, name: str) -> str | None:
-        """A value of the metadata the caller sent, None if there is none."""
+        """A value of the metadata the caller sent, None if there is none, or several."""
 
 
 class PlainCall(AnyCall, Protocol):
