@@ -76,8 +76,14 @@ cdef class Finish:
 cdef int _finish(Finish finish, object outcome) except -1:
     finish.under_way.count -= 1
     if type(outcome) is ExecutionReport:
+        try:
+            written = _written(<ExecutionReport>outcome, _put_message)
+        except Exception as error:
+            # Whoever waits is told, whatever it was.
+            finish.answer.fail(error)
+            return 0
         _count_outcome(finish.outcomes, <ExecutionReport>outcome)
-        finish.answer.reply(_written(<ExecutionReport>outcome, _put_message))
+        finish.answer.reply(written)
     else:
         finish.answer.fail(outcome)
     return 0

@@ -153,9 +153,15 @@ def _by(price: str, execution: Execution) -> Execution:
 
 
 def _require_reference(order: Order, market: Quote | Unusable, prices: ReferencePrices) -> None:
-    """LAST and MARK only where the feed carries them: never a silent fallback."""
-    if isinstance(market, Unusable) or order.trigger_by is TriggerBy.BID_ASK:
+    """LAST and MARK only where the feed carries them: never a silent fallback.
+
+    A book that is none may carry them all the same; where it cannot be read at all, nobody knows,
+    and an order that may never be triggered is not accepted.
+    """
+    if order.trigger_by is TriggerBy.BID_ASK:
         return
     if reference_price(order.direction, order.trigger_by, prices) is None:
         problem = f"is {order.trigger_by.name}, which the feed of {order.symbol} does not carry"
+        if isinstance(market, Unusable):
+            problem += f", as far as can be seen: {market.message}"
         raise InvalidArgument([FieldViolation("trigger_by", problem)])

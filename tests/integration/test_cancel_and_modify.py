@@ -78,6 +78,23 @@ async def test_what_has_executed_can_be_neither_cancelled_nor_modified(world: Wo
         assert state_in(error).SerializeToString() == report.SerializeToString()
 
 
+async def test_too_late_reaches_clients_with_the_usual_limits_however_many_fills(
+    world: World,
+) -> None:
+    """8 KiB of metadata are the default of grpc's clients; a thousand fills would be 40."""
+    levels = [(f"{1_000_000 + number}", "0.001") for number in range(1_000)]
+    world.feed.set_book([("999", "1")], levels)
+    report = await world.market_order(quantity="1")
+    assert len(report.fills) == 1_000
+    for call in (cancel(world), modify(world, quantity="2")):
+        error = await refused(call)
+        assert error.code() == TOO_LATE, error.details()
+        told = state_in(error)
+        assert not told.fills
+        told.fills.extend(report.fills)
+        assert told == report
+
+
 async def test_another_users_order_and_an_unknown_one_are_not_found(world: World) -> None:
     await stop(world)
     for order_id, user_id in (("o-1", "u2"), ("o-9", "u1")):

@@ -457,6 +457,7 @@ async def test_a_missing_right_is_refused_before_anything_is_written(
         ("POSITION:ann:BTC-USDT", "qty", "1e3"),
         ("POSITION:ann:BTC-USDT", "entry_cost", None),
         ("POSITION:ann:BTC-USDT", "version", "one"),
+        ("POSITION:ann:BTC-USDT", "version", str(2**64)),
     ],
 )
 async def test_a_record_that_somebody_damaged_is_named_and_not_written_over(
@@ -476,6 +477,17 @@ async def test_a_record_that_somebody_damaged_is_named_and_not_written_over(
             await (ledger.order("o-1") if order_id == "o-1" else ledger.position("ann", "BTC-USDT"))
         assert redis_server.command("DUMP", key) == damaged
         assert await place(ledger, order_id="o-3", user_id="bob") == (Committed(), 1)
+
+
+async def test_a_record_that_was_never_whole_is_corrupt_whoever_asks(
+    redis_server: RedisServer,
+) -> None:
+    redis_server.command("HSET", "ORDER:o-1", "status", "FILLED")
+    async with open_ledger(redis_server.url) as ledger:
+        with pytest.raises(LedgerRefused, match="CORRUPT"):
+            await place(ledger, order_id="o-1")
+        with pytest.raises(LedgerRefused, match="CORRUPT"):
+            await ledger.order("o-1")
 
 
 @pytest.mark.parametrize(

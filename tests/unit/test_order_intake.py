@@ -1,20 +1,33 @@
 """The compiled way in: what every order passes before it is executed, and which book it meets."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from execution._order import Intake, NewestBooks, Outcomes, Pushed
+from execution._order import Finish, Intake, NewestBooks, Outcomes, Pushed
 from execution.errors import InvalidArgument, Overloaded, PermissionDenied
-from execution.model import Order, OrderType
+from execution.model import Direction, ExecutionReport, Order, OrderStatus, OrderType
 from execution.server.admission import Call, InFlight
 from execution.v1 import execution_pb2 as pb
 
 REQUEST = pb.OrderRequest(
     order_id="o-1", user_id="ann", symbol="BTC-USDT", direction=pb.DIRECTION_BUY, quantity="1"
 ).SerializeToString()
+REPORT = ExecutionReport(
+    order_id="o-1",
+    user_id="ann",
+    symbol="BTC-USDT",
+    direction=Direction.BUY,
+    order_type=OrderType.MARKET,
+    status=OrderStatus.FILLED,
+    quantity="1",
+    effective_quantity="1",
+    filled_quantity="1",
+    remaining_quantity="0",
+)
 ANYBODY = Call()
 ANN, BOB = frozenset({"ann"}), frozenset({"bob"})
 
@@ -50,6 +63,14 @@ class Asker:
 
     def on_gone(self, callback: Any) -> None:
         self.gone = callback
+
+
+def test_who_waits_for_a_report_that_cannot_be_written_is_told() -> None:
+    asker, under_way, outcomes = Asker(), InFlight(1), Outcomes()
+    under_way.enter()
+    Finish(under_way, outcomes, asker)(replace(REPORT, version=-1))
+    assert [type(error) for error in asker.failed] == [OverflowError]
+    assert (under_way.count, outcomes.orders) == (0, 0)
 
 
 def test_an_order_goes_on_with_its_deadline_and_is_under_way_until_it_is_finished() -> None:

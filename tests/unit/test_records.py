@@ -140,6 +140,11 @@ def test_fields_of_a_later_version_are_left_alone() -> None:
         report_to_json(FILLED).replace("2023-11-14T", "14 Nov 2023 "),
         report_to_json(FILLED).replace('"version":1', '"version":"one"'),
         report_to_json(FILLED).replace('"version":1', '"version":1e999'),
+        report_to_json(FILLED).replace('"version":1', '"version":-1'),
+        report_to_json(FILLED).replace('"version":1', f'"version":{2**64}'),
+        report_to_json(FILLED).replace('"version":1', '"version":true'),
+        report_to_json(FILLED).replace('"sequence":', '"sequence":-'),
+        report_to_json(FILLED).replace('"user_id":"', r'"user_id":"\ud800'),
         report_to_json(FILLED).replace('"snapshot":{', '"snapshot":7,"x":{'),
         "[" * 100_000,
     ],
@@ -161,6 +166,8 @@ def test_what_is_no_report_is_a_foreseen_error(text: str) -> None:
         ("1", " 1", "0", "0"),
         ("1", "", "0", "0"),
         ("1", "1", "0." + "0" * 36 + "1", "0"),
+        ("-1", "1", "0", "0"),
+        (str(2**64), "1", "0", "0"),
     ],
 )
 def test_a_position_spelled_otherwise_is_not_ours(state: tuple[str, str, str, str]) -> None:

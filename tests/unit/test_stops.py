@@ -208,6 +208,16 @@ def test_a_reference_the_feed_does_not_carry_is_an_invalid_argument(by: TriggerB
     assert [violation.field for violation in caught.value.violations] == ["trigger_by"]
 
 
+@pytest.mark.parametrize("by", [TriggerBy.LAST, TriggerBy.MARK])
+def test_a_bad_book_does_not_let_an_order_rest_that_nothing_would_trigger(by: TriggerBy) -> None:
+    bad = Unusable(SPEC, Reason.BAD_BOOK, "the book is crossed")
+    bare = PRICES._replace(bid=None, ask=None, last=None, mark=None)
+    with pytest.raises(InvalidArgument, match=r"does not carry.*crossed"):
+        arrives(stop(trigger_by=by), market=bad, prices=bare)
+    shown = bare._replace(last=PRICES.last, mark=PRICES.mark)
+    assert arrives(stop(trigger_by=by), market=bad, prices=shown).resting is not None
+
+
 def test_an_expiry_that_is_past_or_now_is_an_invalid_argument() -> None:
     for expire_time_ns in (NOW_NS - 1, NOW_NS):
         with pytest.raises(InvalidArgument, match="is past"):

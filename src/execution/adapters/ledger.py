@@ -150,10 +150,10 @@ class RedisLedger:
         and `LedgerRefused`.
         """
         key = keys.order_key(order_id)
-        match await self._read("HMGET", key, "payload", "report", "resting"):
-            case [None, None, None]:
+        match await self._read("HMGET", key, "payload", "report", "resting", "status"):
+            case [None, None, None, None]:
                 return None
-            case [bytes(payload), bytes(report), (bytes() | None) as resting]:
+            case [bytes(payload), bytes(report), (bytes() | None) as resting, _]:
                 try:
                     return read_record(payload, report, resting)
                 except ValueError as error:

@@ -23,6 +23,8 @@ from execution.model import (
     SnapshotRef,
 )
 
+_COUNTER_MAX: Final = 2**64 - 1
+
 TEXT_FIELDS: Final = (
     "order_id",
     "user_id",
@@ -101,6 +103,8 @@ def position_from_texts(
     a text that differs could never be compared with again.
     """
     version, quantity, entry_cost, realized_pnl = state
+    if not 0 <= int(version) <= _COUNTER_MAX:
+        raise ValueError(f"version {version} is no number from 0 to 2^64 - 1")
     position = Position(
         user_id=user_id,
         symbol=symbol,
@@ -131,14 +135,14 @@ def _report(fields: dict[str, Any]) -> ExecutionReport:
         snapshot=None if snapshot is None else _snapshot(snapshot),
         received_time_ns=_time_ns(fields, "received_time") or 0,
         transact_time_ns=_time_ns(fields, "transact_time") or 0,
-        version=int(fields.get("version", 0)),
+        version=_counter(fields, "version"),
     )
 
 
 def _snapshot(fields: dict[str, Any]) -> SnapshotRef:
     return SnapshotRef(
         source=_string(fields, "source"),
-        sequence=int(fields.get("sequence", 0)),
+        sequence=_counter(fields, "sequence"),
         source_time_ns=_time_ns(fields, "source_time"),
         best_bid=_string(fields, "best_bid"),
         best_ask=_string(fields, "best_ask"),
@@ -154,7 +158,17 @@ def _string(fields: dict[str, Any], name: str) -> str:
     text = fields.get(name, "")
     if not isinstance(text, str):
         raise TypeError(f"{name} is not text")
+    if not text.isascii():
+        text.encode()  # half of a surrogate pair is no text
     return text
+
+
+def _counter(fields: dict[str, Any], name: str) -> int:
+    """A number that protobuf has room for."""
+    number = fields.get(name, 0)
+    if type(number) is not int or not 0 <= number <= _COUNTER_MAX:
+        raise ValueError(f"{name} is no number from 0 to 2^64 - 1")
+    return number
 
 
 def _scaled(text: str, decimals: int) -> int:

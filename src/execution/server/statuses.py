@@ -29,6 +29,8 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 
 MESSAGE_LENGTH_MAX: Final = 1_000
 """A status message travels in a header, and headers are limited."""
+_REPORT_BYTES_MAX: Final = 2_500
+"""Many clients take 8 KiB of trailers in all, where this is in base64."""
 
 
 _log = logging.getLogger(__name__)
@@ -70,7 +72,11 @@ def _details(error: ExecutionError) -> list[Message]:
         delay.FromMilliseconds(error.retry_after_ms)
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     if isinstance(error, TooLate):
-        details.append(report_message(error.report))
+        report = report_message(error.report)
+        if report.ByteSize() > _REPORT_BYTES_MAX:
+            # GetOrder has them; without them the caller still learns what became of the order.
+            report.ClearField("fills")
+        details.append(report)
     return details
 
 
