@@ -87,7 +87,10 @@ class Commitments:
     def require_time(self, deadline_ns: int) -> None:
         """Raises `DeadlineTooShort` where a commit could not be answered in time."""
         if not self.has_time(deadline_ns):
-            raise DeadlineTooShort("no time was left to finish the commit; nothing was sent")
+            raise DeadlineTooShort(
+                "no time was left to finish the commit; nothing was sent, retry with the same id"
+                " and a longer deadline"
+            )
 
 
 class Whose(Protocol):

@@ -15,7 +15,8 @@
     ├── PermissionDenied           PERMISSION_DENIED
     ├── NotImplementedYet          UNIMPLEMENTED
     ├── Overloaded                 RESOURCE_EXHAUSTED
-    │   └── SlowReader
+    │   ├── SlowReader
+    │   └── ReplyTooLarge          all of it is done; a retry would end the same way
     ├── DeadlineExceeded           DEADLINE_EXCEEDED    retry with the same id is safe
     │   └── DeadlineTooShort
     └── Unavailable                UNAVAILABLE          retry with the same id is safe
@@ -178,7 +179,14 @@ class Overloaded(ExecutionError):
 
     code = StatusCode.RESOURCE_EXHAUSTED
     reason = "OVERLOADED"
-    retry_after_ms = 100
+    retry_after_ms: int | None = 100
+
+
+class ReplyTooLarge(Overloaded):
+    """The orders of a batch are executed, but their reports together are too long for a reply."""
+
+    reason = "REPLY_TOO_LARGE"
+    retry_after_ms = None
 
 
 class SlowReader(Overloaded):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from execution.errors import GivenUp, InvalidArgument, Overloaded, StatusCode
+from execution.errors import GivenUp, InvalidArgument, Overloaded, ReplyTooLarge, StatusCode
 from execution.server.admission import Call, InFlight
 from execution.server.batches import ORDERS_A_TURN, BatchOrders, OrderPipeline, _error_item
 from execution.server.observe import Metrics
@@ -185,6 +185,25 @@ async def test_no_megabyte_is_kept_of_an_order_under_way() -> None:
     (report,) = pb.ExecutionReportBatch.FromString(asker.replies[0]).reports
     assert (report.order_id, report.user_id, report.symbol) == ("o-1", "u", "S")
     assert report.error.code == StatusCode.RESOURCE_EXHAUSTED.value
+
+
+async def test_reports_that_do_not_fit_into_a_reply_are_still_accounted_for() -> None:
+    """Every order is executed by then: who asked must not take it for undone."""
+    failed: list[Exception] = []
+
+    class Deep(Orders):
+        def take(self, _data: bytes, _type: Any, _call: Any, answer: Any) -> None:
+            answer.reply(bytes(1_700_000))
+
+    asker: Any = Asker()
+    asker.fail = failed.append
+    over(Deep()).handle(batch("a", 10), ANYBODY, asker)
+    (error,) = failed
+    assert isinstance(error, ReplyTooLarge)
+    assert "is executed" in error.message
+    assert "GetOrder" in error.message
+    over(Deep()).handle(batch("b", 9), ANYBODY, asker)
+    assert len(asker.replies[0]) > 9 * 1_700_000
 
 
 async def test_an_empty_batch_is_answered_at_once() -> None:

@@ -327,7 +327,8 @@ class GroupCommit:
 
     def _expire(self, pending: Pending) -> None:
         outcome = "its outcome is unknown" if pending.sends else "nothing was sent"
-        waited = f"no commit within {self._limits.commit_timeout_ms} ms, {outcome}"
+        limit_ms = self._limits.commit_timeout_ms
+        waited = f"no commit within {limit_ms} ms, {outcome}; retry with the same id"
         silence = LedgerUnavailable(f"{self._where}: no answer")
         failure = pending.failure or self.unreachable or silence
         if isinstance(failure, LedgerRefused):

@@ -125,13 +125,15 @@ class RedisLedger:
         group, limits, waiting = self._group, self._config.commit, len(self._queue.entries)
         if group is None:
             disbelieve(pending, self._knowledge)
-            message = f"{self._where}: the ledger is not open; nothing was sent"
+            message = f"{self._where}: the ledger is not open; nothing was sent, start it"
             asyncio.get_running_loop().call_soon(pending.answer, LedgerUnavailable(message))
         elif not self._queue.open and self._link.down_ms() > limits.commit_timeout_ms:
             # Waiting would only gather callers.
             group.refuse_soon(pending, self._link_failure())
         elif waiting >= limits.queue_max:
-            message = f"{self._where}: {waiting} commits wait already; nothing was sent"
+            message = (
+                f"{self._where}: {waiting} commits wait; nothing was sent, retry with the same id"
+            )
             group.refuse_soon(pending, LedgerUnavailable(message))
         else:
             self._queue.add(pending)
@@ -266,7 +268,8 @@ class RedisLedger:
 
     def _link_failure(self) -> Unavailable:
         failure = self._link.failure
-        return type(failure)(f"{failure.message}; nothing was sent", failure.metadata)
+        message = f"{failure.message}; nothing was sent, retry with the same id"
+        return type(failure)(message, failure.metadata)
 
     def _corrupt(self, key: str, why: str) -> Unavailable:
         return redis_error(f"CORRUPT {key} is not a record of this version: {why}", self._where)

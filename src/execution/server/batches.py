@@ -16,13 +16,14 @@ from execution.errors import (
     FieldViolation,
     GivenUp,
     InvalidArgument,
+    ReplyTooLarge,
     StatusCode,
 )
 from execution.executor import Cancel
 from execution.server.admission import Call
 from execution.server.messages import batch_bytes
 from execution.server.orders import OrderAnswer, Orders
-from execution.server.rpcs import Answer, PipelineReplies
+from execution.server.rpcs import REPLY_BYTES_MAX, Answer, PipelineReplies
 from execution.server.statuses import internal_status, not_protobuf, status_of
 from execution.v1 import execution_pb2 as pb
 
@@ -127,7 +128,11 @@ class _Batch:
         """One more has its report."""
         self._missing -= 1
         if not self._missing:
-            self._answer.reply(batch_bytes(self.reports))
+            reply = batch_bytes(self.reports)
+            if len(reply) <= REPLY_BYTES_MAX:
+                self._answer.reply(reply)
+            else:
+                self._answer.fail(_reply_too_large(len(reply)))
 
 
 class _Item:
@@ -240,6 +245,13 @@ def _error_item(data: bytes, error: Exception) -> bytes:
     return pb.ExecutionReport(
         order_id=request.order_id, user_id=request.user_id, symbol=request.symbol, error=status
     ).SerializeToString(deterministic=True)
+
+
+def _reply_too_large(size: int) -> ReplyTooLarge:
+    return ReplyTooLarge(
+        f"every order of this batch is executed, but their reports take {size} bytes and a reply"
+        f" {REPLY_BYTES_MAX}: GetOrder has each of them; send smaller batches"
+    )
 
 
 def _kept(data: bytes) -> bytes:

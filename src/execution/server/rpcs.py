@@ -6,11 +6,14 @@ by a call, the answer's bytes go out by a call. Everything else is a coroutine.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 
 from execution.server.admission import Call
+
+REPLY_BYTES_MAX: Final = 16_777_216
+"""Of a reply, before compression, on either transport."""
 
 
 class Answer(Protocol):

@@ -5,6 +5,7 @@ from typing import Final, Protocol, TypeAlias
 
 from execution._call import CallCounts, Counted
 from execution.errors import StatusCode
+from execution.server.rpcs import REPLY_BYTES_MAX
 
 __all__ = [
     "AGE_GRACE_SECONDS", "MESSAGE_BYTES_MAX", "REPLY_BYTES_MAX", "AnyCall", "Counted", "Metadata",
@@ -13,8 +14,6 @@ __all__ = [
 
 MESSAGE_BYTES_MAX: Final = 1_048_576
 """Of a request, after decompression, on either transport."""
-REPLY_BYTES_MAX: Final = 16_777_216
-"""Of a reply, before compression."""
 AGE_GRACE_SECONDS: Final = 30
 """What calls under way get on a connection that is too old."""
 
