@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,38 @@ async def test_sigterm_finishes_what_is_under_way_and_exits_0(tmp_path: Path) ->
     assert await service.ended() == 0
     await stop(service)
     await gone(family)
+
+
+async def test_who_repeats_at_once_while_a_replica_ends_is_never_told_that_he_cancelled(
+    tmp_path: Path,
+) -> None:
+    """CANCELLED is what a client must not repeat: it cannot be told from a cancel of its own."""
+    service = await start(*serve_flags(), cwd=tmp_path)
+    told: Counter[str] = Counter()
+
+    async def repeat(caller: int) -> None:
+        async with grpc.aio.insecure_channel(
+            service.grpc, [("grpc.use_local_subchannel_pool", 1)]
+        ) as channel:
+            stub = execution_pb2_grpc.ExecutionServiceStub(channel)
+            number = 0
+            while told["over"] < 1:
+                number += 1
+                try:
+                    await stub.ExecuteMarketOrder(order(f"o-{caller}-{number}"), timeout=10)
+                    told["OK"] += 1
+                except grpc.aio.AioRpcError as error:
+                    told[error.code().name] += 1
+                    await asyncio.sleep(0.002)
+
+    callers = [asyncio.create_task(repeat(caller)) for caller in range(24)]
+    async with asyncio.timeout(20):
+        while told["OK"] < 100:
+            await asyncio.sleep(0.01)
+    assert await stop(service) == 0
+    told["over"] += 1
+    await asyncio.gather(*callers)
+    assert set(told) == {"OK", "UNAVAILABLE", "over"}
 
 
 async def test_a_second_sigterm_ends_a_drain_that_waits(tmp_path: Path) -> None:

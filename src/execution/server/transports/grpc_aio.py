@@ -28,6 +28,8 @@ STREAM_UNANSWERED_MAX: Final = 1_024
 
 _REFUSE_SECONDS_MAX: Final = 1.0
 """How long calls that keep coming are told to go elsewhere before the port closes."""
+_HOLD_SECONDS: Final = 0.1
+"""In which who was told last is back, if he repeats at once."""
 _FLUSH_SECONDS: Final = 0.25
 """For answers that are written but not sent when the port closes."""
 
@@ -57,6 +59,9 @@ class GrpcAioTransport:
             options.append(("grpc.max_connection_age_ms", int(age_seconds_max * 1_000)))
             options.append(("grpc.max_connection_age_grace_ms", int(AGE_GRACE_SECONDS * 1_000)))
         self.server = grpc.aio.server(options=options)
+        self._held: asyncio.Future[None] | None = None
+        """What calls wait for that come when the port is about to close."""
+        self._holds = 0
 
     def serve(self, rpcs: Sequence[Rpc]) -> None:
         """Adds the rpcs of ExecutionService."""
@@ -95,22 +100,44 @@ class GrpcAioTransport:
         await self._calls.drain(seconds)
         # grpcio queues calls unseen.
         await self._calls.quiet(min(seconds, _REFUSE_SECONDS_MAX))
+        # Callers who repeat at once are never quiet. Their next call is told the same when the
+        # port has closed, so that they are back on a connection of which they know that it ends.
+        self._held = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REFUSE_SECONDS_MAX):
+                held = -1
+                while held != self._holds:
+                    held = self._holds
+                    await asyncio.sleep(_HOLD_SECONDS)
 
     async def stop(self) -> None:
         """Closes the port and ends what is left, watches of health included."""
-        await self.server.stop(_FLUSH_SECONDS)
+        stopping = asyncio.ensure_future(self.server.stop(_FLUSH_SECONDS))
+        if self._held is not None and not self._held.done():
+            await asyncio.sleep(0)
+            self._held.set_result(None)
+        await stopping
 
     def _handler(self, rpc: Rpc) -> "grpc.RpcMethodHandler[Any, Any]":
-        calls = self._calls
+        calls, held = self._calls, self._unless_closing
         if isinstance(rpc, PlainRpc):
-            return grpc.unary_unary_rpc_method_handler(_awaited(calls.plain(rpc)))
+            return grpc.unary_unary_rpc_method_handler(held(_awaited(calls.plain(rpc))))
         if isinstance(rpc, PipelineRpc):
-            return grpc.stream_stream_rpc_method_handler(_streamed(calls.pipeline(rpc)))
+            return grpc.stream_stream_rpc_method_handler(held(_streamed(calls.pipeline(rpc))))
         if isinstance(rpc, UnaryRpc):
-            return grpc.unary_unary_rpc_method_handler(calls.unary(rpc))
+            return grpc.unary_unary_rpc_method_handler(held(calls.unary(rpc)))
         return grpc.unary_stream_rpc_method_handler(
-            calls.stream(rpc), response_serializer=serialize
+            held(calls.stream(rpc)), response_serializer=serialize
         )
+
+    def _unless_closing(self, handle: ContextHandler) -> ContextHandler:
+        async def handle_or_wait(request: Any, context: Any) -> Any:
+            if self._held is not None:
+                self._holds += 1
+                await asyncio.shield(self._held)
+            return await handle(request, context)
+
+        return handle_or_wait
 
 
 class _Ended(Exception):
