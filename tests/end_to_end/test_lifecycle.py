@@ -95,7 +95,7 @@ async def test_with_no_argument_it_brings_redis_and_a_market_along(tmp_path: Pat
 async def test_connections_take_no_file_that_redis_is_reached_through(tmp_path: Path) -> None:
     """Silent ones, by the hundred, where 300 files may be open; Redis closes its connections."""
     with RedisServer() as store:
-        flags = serve_flags(redis_url=store.url)
+        flags = serve_flags(redis_url=store.url, transport="http2")  # grpc.aio has no such bound
         service = await start(*flags, cwd=tmp_path, open_files=300)
         host, port = service.grpc.split(":")
         async with grpc.aio.insecure_channel(service.grpc) as channel:
