@@ -22,10 +22,11 @@ from ledger_orders import (
 )
 from redis_server import RedisServer
 
-from execution.adapters import gathering
+from execution.adapters import gathering, group_commit
 from execution.adapters.commit_limits import CommitLimits
 from execution.adapters.ledger import RedisLedger
 from execution.adapters.records import report_to_json
+from execution.adapters.wakefulness import Wakefulness
 from execution.errors import LedgerRefused, LedgerUnavailable
 from execution.model import Position, Reason
 from execution.ports import Committed, Conflict, Record, Stored
@@ -168,6 +169,29 @@ async def test_a_busy_loop_gathers_orders_that_come_one_a_turn(
         assert found is not None
         assert int(found[1]) <= 2 + 10 + 1
     assert_consistent(redis_server, count + 5)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_the_loop_stays_awake_for_who_sends_one_order_after_the_other(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    waited = 0
+
+    class Counted(Wakefulness):
+        def expect(self) -> None:
+            nonlocal waited
+            waited += 1
+            super().expect()
+
+    monkeypatch.setattr(group_commit, "Wakefulness", Counted)
+    count = 2 * group_commit._ALONE
+    async with open_ledger(redis_server.url, commit=CommitLimits(busy_poll_us=2_000)) as ledger:
+        for number in range(count):
+            ids = [f"o-{number}-{other}" for other in range(at_once)]
+            assert await place_many(ledger, ids) == [(Committed(), 1)] * at_once
+    # For the answer, and for the next, from then on.
+    assert waited == (2 * group_commit._ALONE if at_once == 1 else 0)
+    assert_consistent(redis_server, count * at_once)
 
 
 async def test_more_orders_than_one_call_takes_are_several_calls(

@@ -20,6 +20,10 @@ class CommitLimits:
     """
     gather_ms: float = 0.0
     """How long orders wait for others when the loop has no time left; 0: never. See `gathering`."""
+    busy_poll_us: int = 0
+    """How long the loop stays awake for Redis' answer to an order that is alone, and for the next
+    order after it; 0: never. See `wakefulness`.
+    """
     queue_max: int = 20_000
     retry_pause_ms: int = 25
     """Between attempts while Redis says that it cannot right now."""

@@ -31,12 +31,17 @@ from execution.adapters.durability import Confirmation
 from execution.adapters.gathering import Gathering
 from execution.adapters.positions import PositionKnowledge
 from execution.adapters.redis_replies import RECONNECT, code_of, is_retryable, redis_error
+from execution.adapters.wakefulness import Wakefulness
 from execution.adapters.wire import Connection, ConnectionLost, Reply
 from execution.errors import LedgerRefused, LedgerUnavailable, Unavailable
 from execution.ports import CommitResult, Committed, Conflict, Stored
 from execution.tick import running_tick
 
 _EXPIRIES_PER_TIMEOUT: Final = 16
+_ALONE: Final = 32
+"""Orders in a row that came alone, from which on callers seem to come one after the other: with
+many of them a loop that stays awake only makes them wait longer.
+"""
 _COMMITTED: Final = Committed()
 _CONFLICT: Final = Conflict()
 
@@ -77,6 +82,10 @@ class GroupCommit:
         self._gathering = Gathering(limits.orders_at_once) if limits.gather_ms else None
         self._gather_handle: asyncio.TimerHandle | None = None
         self._paused_until = 0.0
+        self._alone = 0
+        """Orders in a row, each of which was all that was asked of us."""
+        self._for_answer = Wakefulness(limits.busy_poll_us / 1e6)
+        self._for_order = Wakefulness(limits.busy_poll_us / 1e6)
         self._alarm = Alarm()
         self.unreachable: Unavailable | None = None
         """Why there is no connection at the moment, as far as is known."""
@@ -162,6 +171,7 @@ class GroupCommit:
 
     def _send_all(self) -> None:
         self._queue.awake = False
+        self._for_order.came()
         if self._wake_handle is not None:
             self._wake_handle.cancel()
             self._wake_handle = None
@@ -184,6 +194,12 @@ class GroupCommit:
             if not connection.usable:
                 return
         connection.flush()
+        if len(self._calls) == 1 and len(next(iter(self._calls)).batch) == 1:
+            self._alone += 1
+            if self._alone > _ALONE:
+                self._for_answer.expect()
+        else:
+            self._alone = 0
 
     def _next_batch(self) -> list[Pending]:
         batch, late = self._queue.batch(self._limits.orders_per_call_max, self._loop.time())
@@ -223,6 +239,7 @@ class GroupCommit:
 
     def _finish(self, call: _Call, shortfall: str | None) -> None:
         del self._calls[call]
+        self._for_answer.came()
         reply = call.reply
         if isinstance(reply, ConnectionLost):
             self._give_back(call.batch, LedgerUnavailable(f"{self._where}: {reply}"))
@@ -232,6 +249,8 @@ class GroupCommit:
             self._read(call, reply, shortfall)
         if self._returned or (self._waiting and self._gather_handle is None):
             self.wake()
+        elif self._alone > _ALONE:
+            self._for_order.expect()
 
     def _read(self, call: _Call, reply: Reply, shortfall: str | None) -> None:
         batch = call.batch

@@ -40,6 +40,12 @@ _FILE = click.Path(path_type=Path)
 @option("--trigger-retry-ms", "How long a stop waits for a book.", type=int, default=5_000)
 @option("--drain-seconds", "Time orders under way get at SIGTERM.", type=float, default=10.0)
 @option("--max-in-flight", "Orders under way before RESOURCE_EXHAUSTED.", type=int, default=20_000)
+@option(
+    "--busy-poll-us",
+    "Stay awake so long for an answer of Redis, or an order, that is about to come; 0: never.",
+    type=int,
+    default=0,
+)
 @option("--depth", "Levels asked of symbol-service; 0: all.", type=int, default=0)
 @option("--tls-cert", "PEM certificate chain to serve with.", type=_FILE)
 @option("--tls-key", "PEM key of it.", type=_FILE)

@@ -198,7 +198,9 @@ class App:
 
     async def _start_ledger(self, url: str) -> RedisLedger:
         config = self.config
-        commit = CommitLimits(gather_ms=GATHER_MS[config.transport_in_use()])
+        commit = CommitLimits(
+            gather_ms=GATHER_MS[config.transport_in_use()], busy_poll_us=config.busy_poll_us
+        )
         try:
             ledger = RedisLedger(
                 LedgerConfig(url, durability=config.durability_of_commits(), commit=commit)

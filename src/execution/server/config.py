@@ -36,6 +36,7 @@ class ServeConfig:
     trigger_retry_ms: int = 5_000
     drain_seconds: float = 10.0
     max_in_flight: int = 20_000
+    busy_poll_us: int = 0
     depth: int = 0
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -48,15 +49,16 @@ class ServeConfig:
 
     def check(self) -> None:
         """Raises `StartupError` for a setting that cannot work, by its flag."""
-        if not 1 <= self.workers <= WORKERS_MAX:
-            raise StartupError(f"--workers: must be from 1 to {WORKERS_MAX}")
+        for flag, value, least, most in (
+            ("--workers", self.workers, 1, WORKERS_MAX),
+            ("--max-snapshot-age-ms", self.max_snapshot_age_ms, 1, 60_000),
+            ("--drain-seconds", self.drain_seconds, 0, 3_600),
+            ("--trigger-retry-ms", self.trigger_retry_ms, 0, 86_400_000),
+            ("--busy-poll-us", self.busy_poll_us, 0, 10_000),
+        ):
+            if not least <= value <= most:
+                raise StartupError(f"{flag}: must be from {least} to {most}")
         self.transport_in_use()
-        if not 1 <= self.max_snapshot_age_ms <= 60_000:
-            raise StartupError("--max-snapshot-age-ms: must be from 1 to 60000")
-        if not 0 <= self.drain_seconds <= 3_600:
-            raise StartupError("--drain-seconds: must be from 0 to 3600")
-        if not 0 <= self.trigger_retry_ms <= 86_400_000:
-            raise StartupError("--trigger-retry-ms: must be from 0 to 86400000")
         if self.max_in_flight < 0 or self.depth < 0:
             raise StartupError("--max-in-flight and --depth: must not be negative")
         if self.max_connections < 1:
