@@ -16,6 +16,7 @@ from execution.server.transports.http2.limits import Limits
 from execution.server.transports.http2.session import _LOOKS, Session
 
 INITIAL_WINDOW_SIZE = 4
+INTERNAL_ERROR = 2
 OK, RESOURCE_EXHAUSTED, UNIMPLEMENTED = 0, 8, 12
 GZIP = (b"grpc-encoding", b"gzip")
 
@@ -187,3 +188,28 @@ async def test_packed_requests_that_wait_are_bounded(serve: Serve) -> None:
     assert set(statuses) == {OK, RESOURCE_EXHAUSTED}
     assert (await client.call(path("Plain"), b"x")).status == OK
     assert [connection.held for connection in served.server._connections] == [0]
+
+
+@pytest.mark.parametrize("method", ["Plain", "PlainStream"])
+async def test_a_bug_in_a_later_turn_ends_its_connection_alone(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    def broken(packed: bytes, bytes_max: int) -> bytes:
+        message = inflated(packed, bytes_max)
+        if message == bytes(2_000):
+            raise ZeroDivisionError("a bug")
+        return message
+
+    monkeypatch.setattr("execution.http2.wire.inflated", broken)
+    served = await serve(Limits(messages_a_turn=1))
+    client, other = await served.connect(), await served.connect()
+    for size in (20_000, 2_000):
+        stream = client.h2.send_request(request_headers(path(method), GZIP))
+        client.answers[stream] = Answer()
+        client.h2.send_data(stream, framed(bytes(size), compress=True), end_stream=True)
+    client.write()
+    await client.until_closed()
+    assert client.goaways[-1][1] == INTERNAL_ERROR
+    assert "a bug" in caplog.text
+    assert (await other.call(path("Plain"), b"x")).status == OK
+    assert served.server.connections == 1

@@ -271,15 +271,19 @@ class Connection(asyncio.Protocol):
         """By turns; whoever has more to do stands at the end again."""
         line, packed = self._later, self._packed
         self.messages_left = self.limits.messages_a_turn
-        with self._tick:
-            while packed and self.messages_left > 0:
-                read, data, end_stream = packed.popleft()
-                self.held -= len(data)
-                read(data, end_stream)
-            for _ in range(len(line)):
-                if self.messages_left <= 0:
-                    break
-                line.popleft().go_on()
+        try:
+            with self._tick:
+                while packed and self.messages_left > 0:
+                    read, data, end_stream = packed.popleft()
+                    self.held -= len(data)
+                    read(data, end_stream)
+                for _ in range(len(line)):
+                    if self.messages_left <= 0:
+                        break
+                    line.popleft().go_on()
+        except Exception as error:  # noqa: BLE001 - the boundary, as above
+            self._broken(error)
+            return
         self._goes_on = False
         if line or packed:
             self._go_on_soon()
