@@ -54,3 +54,10 @@ async def test_other_metadata_may_come_several_times(world: World) -> None:
     asked = pb.GetOrderRequest(order_id="o-1", user_id="u1")
     found = await world.service.GetOrder(asked, timeout=10, metadata=more)
     assert found == report
+
+
+async def test_a_stream_that_is_refused_says_why_to_who_writes_at_once(world: World) -> None:
+    """Many times, because it is a race whether one ends before its client's first write."""
+    for _ in range(50):
+        stream = world.service.ExecuteStream(iter([order()]), timeout=10)
+        assert (await refusal(stream.read())).code() == StatusCode.UNAUTHENTICATED

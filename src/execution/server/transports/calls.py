@@ -35,6 +35,10 @@ from execution.server.transports.call import (
     StreamHandler,
 )
 
+_REFUSE_SECONDS: Final = 0.02
+"""A stream that is refused is told so after its client's first write: the client of grpc.aio says
+INTERNAL, and not what it was told, where the stream has ended before.
+"""
 _POLL_SECONDS: Final = 0.005
 _QUIET_SECONDS: Final = 0.05
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
@@ -83,7 +87,7 @@ class Calls:
                 self.require_open()
                 replies.pipeline = rpc.open(self._call(stream), replies)
             except Exception as error:  # noqa: BLE001 - as above
-                replies.fail(error)
+                asyncio.get_running_loop().call_later(_REFUSE_SECONDS, replies.fail, error)
             else:
                 self._pipelines.add(replies.pipeline)
             return replies
