@@ -29,7 +29,7 @@ from execution.waiting import resolve
 
 RECOMPUTED_MAX: Final = 8
 """Of one order whose position keeps moving, before it is given up for now (SEMANTICS.md,
-Execution). Where two replicas are busy with one user, each loses about every other time.
+Exactly once). Where two replicas are busy with one user, each loses about every other time.
 """
 ATTEMPTS_MAX: Final = 1 + RECOMPUTED_MAX
 

@@ -200,6 +200,11 @@ class Call(Exchange):
             self._link.messages_left -= sum(map(len, messages)) // UNPACKED_BYTES
         return messages
 
+    def _in_turn(self, read: Callable[[bytes, bool], None], data: bytes, end_stream: bool) -> None:
+        """Reads a part of the request now; of a packed one perhaps in a later turn."""
+        if not (self.request.gzip and self._link.postpone(read, data, end_stream)):
+            read(data, end_stream)
+
     def _unfinished(self) -> int:
         """Bytes of a message that is not whole yet."""
         return 0 if self._deframer is None else self._deframer.held

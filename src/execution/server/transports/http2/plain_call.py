@@ -34,12 +34,10 @@ class PlainCall(Call):
 
     def _received_otherwise(self, data: bytes, end_stream: bool) -> None:
         """What is not the one message in one frame, as it is."""
-        if not self.request.gzip:
-            self._read_on(data, end_stream)
-        elif self._link.held > self._link.limits.held_bytes_max:
+        if self.request.gzip and self._link.held > self._link.limits.held_bytes_max:
             self.refuse(too_much_waits())
-        elif not self._link.postpone(self._read_on, data, end_stream):
-            self._read_on(data, end_stream)
+        else:
+            self._in_turn(self._read_on, data, end_stream)
 
     def _read_on(self, data: bytes, end_stream: bool) -> None:
         if self.over:

@@ -82,8 +82,7 @@ class PlainStreamCall(Call):
 
     def received(self, data: bytes, end_stream: bool) -> None:
         """Hands every whole message on."""
-        if not (self.request.gzip and self._link.postpone(self._read_on, data, end_stream)):
-            self._read_on(data, end_stream)
+        self._in_turn(self._read_on, data, end_stream)
 
     def _read_on(self, data: bytes, end_stream: bool) -> None:
         if self.over:

@@ -49,8 +49,7 @@ class TaskCall(Call):
 
     def received(self, data: bytes, end_stream: bool) -> None:
         """Takes a part of what the client sends."""
-        if not (self.request.gzip and self._link.postpone(self._read_on, data, end_stream)):
-            self._read_on(data, end_stream)
+        self._in_turn(self._read_on, data, end_stream)
 
     def _read_on(self, data: bytes, end_stream: bool) -> None:
         self._unacknowledged += len(data)
