@@ -22,7 +22,7 @@ from execution.adapters.symbol_service import SymbolServiceBooks, SymbolServiceC
 from execution.embedded.market.simulate import simulated_feeds
 from execution.embedded.market.symbol_service import SymbolService
 from execution.embedded.redis import EmbeddedRedis, EmbeddedRedisConfig
-from execution.errors import StartupError, SymbolServiceUnavailable
+from execution.errors import SymbolServiceUnavailable
 from execution.executor import Executor, Terms
 from execution.pricing import Liquidity
 from execution.server.admission import InFlight, Tokens
@@ -201,12 +201,8 @@ class App:
         commit = CommitLimits(
             gather_ms=GATHER_MS[config.transport_in_use()], busy_poll_us=config.busy_poll_us
         )
-        try:
-            ledger = RedisLedger(
-                LedgerConfig(url, durability=config.durability_of_commits(), commit=commit)
-            )
-        except ValueError as error:
-            raise StartupError(f"--redis-url: {error}") from error
+        durability = config.durability_of_commits()
+        ledger = RedisLedger(LedgerConfig(url, durability=durability, commit=commit))
         await ledger.start()
         self._closing.push_async_callback(ledger.close)
         return ledger
